@@ -1,0 +1,1 @@
+"""dispatch: a distributed task queue for fleets of AI agents, on Celery, Valkey and PostgreSQL."""

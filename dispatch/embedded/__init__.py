@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey out of wheels, private to one user, shared by the processes of a home."""

@@ -1,0 +1,1 @@
+"""Beads files in and out."""

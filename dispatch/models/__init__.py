@@ -1,0 +1,1 @@
+"""Values: what the rooms hand to each other. No I/O, no clock."""

@@ -1,0 +1,93 @@
+"""A bead: one work item, and the edges between beads. Source: `docs/beads.md` for the file format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dispatch.models.identity import BeadId, BeadKey, ProjectId
+from dispatch.models.states import BeadStatus
+
+NEVER_READY_TYPES = frozenset({"merge-request", "gate", "molecule", "message", "agent", "role", "rig"})
+"""Issue types that the tracker itself never lists as ready."""
+NEVER_DISPATCHED_TYPES = NEVER_READY_TYPES | {"decision", "epic", "event"}
+"""Issue types that no agent is ever given."""
+HUMAN_LABELS = frozenset({"requires-human-config", "human"})
+"""Labels that reserve a bead for a human."""
+
+DONE_STATUSES = frozenset({BeadStatus.CLOSED, BeadStatus.PINNED, BeadStatus.TOMBSTONE})
+"""A bead in one of these is never blocked and never blocks another."""
+
+BLOCKS_TYPES = frozenset({"blocks", "conditional-blocks"})
+PARENT_TYPE = "parent-child"
+WAITS_FOR_TYPE = "waits-for"
+READINESS_TYPES = BLOCKS_TYPES | {PARENT_TYPE, WAITS_FOR_TYPE}
+"""Edge types that can keep a bead from being ready; all others only inform."""
+
+DEFAULT_PRIORITY = 2
+"""Of a newly created bead. A bead that is imported without a priority has 0."""
+MAX_TITLE = 500
+"""Characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """An edge: `issue_id` waits for (or is otherwise related to) `depends_on_id`, which may not exist.
+
+    In a `parent-child` edge `depends_on_id` is the parent. `metadata` is the JSON text of the edge, as the file
+    format has it; only `{"gate": "any-children"}` of `waits-for` edges means something here.
+    """
+
+    issue_id: BeadId
+    depends_on_id: BeadId
+    type: str = "blocks"
+    metadata: str = ""
+
+    @property
+    def any_child_releases(self) -> bool:
+        return self.type == WAITS_FOR_TYPE and '"any-children"' in self.metadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bead:
+    """A work item as dispatch sees it. Only `id` and `title` are needed to build one in memory.
+
+    `priority` runs from 0 (highest) to 4. `blocked` and `ready_from` are kept by the store under every change;
+    `head_sha` is the commit that holds the bead's accepted work, `hops` the runs that count against the hop limit and
+    `failures` the failed runs in a row.
+    """
+
+    id: BeadId
+    title: str
+    project_id: ProjectId = ProjectId("")
+    description: str = ""
+    status: str = BeadStatus.OPEN
+    priority: int = DEFAULT_PRIORITY
+    issue_type: str = "task"
+    assignee: str = ""
+    labels: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    closed_at: datetime | None = None
+    close_reason: str = ""
+    defer_until: datetime | None = None
+    pinned: bool = False
+    ephemeral: bool = False
+    role_hint: str = ""
+    """The role that the bead asks for; empty: the project's default."""
+    blocked: bool = False
+    ready_from: datetime | None = None
+    refusal: str = ""
+    """Why the last tick that looked at the bead did not dispatch it, in one sentence."""
+    head_sha: str | None = None
+    hops: int = 0
+    failures: int = 0
+
+    @property
+    def key(self) -> BeadKey:
+        return BeadKey(self.project_id, self.id)
+
+    @property
+    def is_done(self) -> bool:
+        return self.pinned or self.status in DONE_STATUSES

@@ -1,0 +1,142 @@
+"""What crosses a process border, as validated models with a version.
+
+`TaskMessage` is what a worker gets, `ResultMessage` what comes back, `Assignment` what an agent program reads from the
+file that `DISPATCH_ASSIGNMENT` names, and `AgentEvent` each JSON line it writes to its standard output. The last two
+are the public protocol of agents: `docs/agents.md` explains them.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from dispatch.models.outcome import Outcome
+
+PROTOCOL_VERSION = 1
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TaskMessage(_Message):
+    """The order to start a run, as it travels on a role's queue. It only names the run: the row holds the rest."""
+
+    version: Literal[1] = 1
+    run_id: UUID
+    step_id: UUID
+    project_id: str
+    bead_id: str
+    role: str
+    attempt: int = Field(ge=1)
+    timeout_seconds: float = Field(gt=0)
+
+
+class ResultMessage(_Message):
+    """What a run reports. `token` is the fence that the start gave out; without the right one it is refused."""
+
+    version: Literal[1] = 1
+    run_id: UUID
+    token: UUID | None = None
+    outcome: Outcome
+    commit_sha: str | None = None
+
+
+class AssignedBead(_Message):
+    id: str
+    title: str
+    description: str = ""
+    design: str = ""
+    acceptance_criteria: str = ""
+    notes: str = ""
+    priority: int = 2
+    issue_type: str = "task"
+    labels: tuple[str, ...] = ()
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class AssignedProject(_Message):
+    id: str
+    target_branch: str
+    test_command: tuple[str, ...] = ()
+
+
+class FinishedDependency(_Message):
+    id: str
+    title: str
+    status: str
+    close_reason: str = ""
+
+
+class PastError(_Message):
+    timestamp: datetime
+    error: str
+    dispatch: int
+
+
+class Assignment(_Message):
+    """Everything an agent is told about its work. `workspace` is a git worktree of its own; `attempt` starts at 1."""
+
+    version: Literal[1] = 1
+    run_id: UUID
+    attempt: int
+    role: str
+    instructions: str = ""
+    timeout_seconds: float
+    workspace: Path
+    project: AssignedProject
+    bead: AssignedBead
+    dependencies: tuple[FinishedDependency, ...] = ()
+    errors: tuple[PastError, ...] = ()
+
+
+class _AgentEvent(BaseModel):
+    """An agent may add fields of its own; they are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ActionEvent(_AgentEvent):
+    """The agent did something: `action_type` (read, edit, command, test, ...), its data, a hash of its result."""
+
+    type: Literal["action"] = "action"
+    action_type: str = Field(min_length=1, max_length=100)
+    action_data: dict[str, Any] = Field(default_factory=dict)
+    result: str | None = None
+    """The result itself; hashed by the runner when `result_hash` is not given, and not kept."""
+    result_hash: str = ""
+
+
+class ProgressEvent(_AgentEvent):
+    """A line for whoever watches."""
+
+    type: Literal["progress"] = "progress"
+    message: str
+
+
+class UsageEvent(_AgentEvent):
+    """Tokens and dollars used since the last such event."""
+
+    type: Literal["usage"] = "usage"
+    tokens_in: int = Field(default=0, ge=0)
+    tokens_out: int = Field(default=0, ge=0)
+    usd: float = Field(default=0, ge=0)
+
+
+class ResultEvent(_AgentEvent):
+    """How the agent says it ended. Without one the exit code decides: 0 with a change is completed, else failed."""
+
+    type: Literal["result"] = "result"
+    outcome: Literal["completed", "failed", "needs_input"]
+    summary: str = ""
+    nothing_to_do: bool = False
+    cause: str = ""
+    question: str = ""
+
+
+AgentEvent = Annotated[ActionEvent | ProgressEvent | UsageEvent | ResultEvent, Field(discriminator="type")]
+
+AGENT_EVENT: TypeAdapter[AgentEvent] = TypeAdapter(AgentEvent)
+"""Reads one line of an agent's standard output."""

@@ -1,0 +1,105 @@
+"""Steps and runs. A step is one chord; a run is one dispatch of one bead to one agent (the pending task)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from dispatch.models.identity import AgentId, BeadId, BeadKey, IncarnationId, ProjectId, RunId, StepId
+from dispatch.models.outcome import Outcome
+from dispatch.models.states import RunState, StepState, StopReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One chord of `size` runs for one bead. A bead has at most one open step."""
+
+    id: StepId
+    project_id: ProjectId
+    bead_id: BeadId
+    size: int = 1
+    state: StepState = StepState.OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One attempt at a bead.
+
+    `token` is the fence: only who holds it may renew or report. `agent_id` is None once the agent was freed. `base_sha`
+    is the commit the run started from, `commit_sha` the one it left. `timeout` is the limit of the agent program;
+    `deadline_at` is set when it starts. Process fields say where the agent runs, so that the next attempt on that host
+    can end what a dead worker left: the boot id tells a process number of this boot from one of the last.
+    """
+
+    id: RunId
+    step_id: StepId
+    index: int
+    project_id: ProjectId
+    bead_id: BeadId
+    role: str
+    attempt: int
+    timeout: timedelta
+    writes_branch: bool = True
+    state: RunState = RunState.PENDING
+    stop_reason: StopReason | None = None
+    agent_id: AgentId | None = None
+    agent_name: str = ""
+    incarnation_id: IncarnationId | None = None
+    token: UUID | None = None
+    outcome: Outcome | None = None
+    base_sha: str | None = None
+    commit_sha: str | None = None
+    publishes: int = 0
+    settle_failures: int = 0
+    created_at: datetime | None = None
+    published_at: datetime | None = None
+    started_at: datetime | None = None
+    deadline_at: datetime | None = None
+    lease_until: datetime | None = None
+    reported_at: datetime | None = None
+    settled_at: datetime | None = None
+    host: str | None = None
+    boot_id: str | None = None
+    process_group: int | None = None
+    process_started: float | None = None
+
+    @property
+    def bead_key(self) -> BeadKey:
+        return BeadKey(self.project_id, self.bead_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingTask:
+    """The view of an open run that `ResultHandler` gives out. `correlation_id` is the run id."""
+
+    correlation_id: RunId
+    project_id: ProjectId
+    bead_id: BeadId
+    agent_id: AgentId | None
+    role: str
+    dispatched_at: datetime
+    last_update: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecord:
+    """One entry of a bead's error history: one failed run, or one refused landing. `dispatch` is the attempt."""
+
+    timestamp: datetime
+    error: str
+    dispatch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionRecord:
+    """One thing an agent did.
+
+    `progress_key` identifies the action (type plus file path, or command, or the canonical JSON of its data);
+    `result_hash` tells one result of it from another.
+    """
+
+    timestamp: datetime
+    action_type: str
+    action_data: dict[str, object]
+    result_hash: str = ""
+    progress_key: str = ""
+    agent_id: AgentId | None = None

@@ -1,0 +1,1 @@
+"""Where runs work: git worktrees, and how finished work lands."""

@@ -1,0 +1,1 @@
+"""Does the work: the Celery application, its tasks, and the runners that start agents."""

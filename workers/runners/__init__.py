@@ -1,0 +1,1 @@
+"""Runners: ways to start an agent and to understand what it says."""
