@@ -1,5 +1,6 @@
 """Names of things: typed ids, the key of a bead, and time-ordered UUIDs."""
 
+import hashlib
 import os
 import time
 import uuid
@@ -40,3 +41,16 @@ def uuid7() -> uuid.UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return uuid.UUID(int=value)
+
+
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def hash_id(prefix: str, material: str, length: int) -> str:
+    """Return `prefix`, a dash, and `length` lower-case base-36 digits of the material's SHA-256."""
+    number = int.from_bytes(hashlib.sha256(material.encode("utf-8", "surrogatepass")).digest(), "big")
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 36)
+        digits.append(_BASE36[digit])
+    return f"{prefix}-{''.join(digits)}"

@@ -1,0 +1,139 @@
+"""What a tick looks at, what it decides, and what it did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from dispatch.models.agent import Agent
+from dispatch.models.bead import Bead
+from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
+from dispatch.models.messages import TaskMessage
+from dispatch.models.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Supply:
+    """Who could work now: the idle agents of fresh incarnations, least recently used first, and what is in use.
+
+    `served_roles` are those of any fresh incarnation, busy ones included; `open_by_role` counts open runs.
+    """
+
+    agents: tuple[Agent, ...]
+    served_roles: frozenset[str]
+    open_by_role: Mapping[str, int]
+    projects: tuple[Project, ...]
+    paused: bool = False
+    pause_reason: str = ""
+
+    @property
+    def open_runs(self) -> int:
+        return sum(self.open_by_role.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One stretch of the dispatch index to look at: the first `limit` ready beads of a project that ask for `hint`.
+
+    They are for agents of `role`; None: for any agent.
+    """
+
+    project_id: ProjectId
+    hint: str
+    role: str | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A ready bead, and the lane that showed it."""
+
+    bead: Bead
+    lane: Lane
+    timeout: timedelta | None = None
+    """What the bead itself asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The decision to give a bead to agents: one for each run of the step, the first one writes its branch."""
+
+    bead: BeadKey
+    agents: tuple[Agent, ...]
+    role: str
+    timeout: timedelta
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The decision not to dispatch a bead that was looked at, and why, in one sentence."""
+
+    bead: BeadKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one look at supply and candidates decided."""
+
+    placements: tuple[Placement, ...]
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """A step that is in the database and goes to the bus: `tasks` are those of its runs that are to be published."""
+
+    step_id: StepId
+    project_id: ProjectId
+    tasks: tuple[TaskMessage, ...]
+    agents: tuple[AgentId | None, ...] = ()
+    reason: str = ""
+
+    @property
+    def run_ids(self) -> tuple[RunId, ...]:
+        return tuple(RunId(task.run_id) for task in self.tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """What the start of a tick found.
+
+    `armed`: ticks have come without a gap long enough that an ended lease means a lost worker, not an outage.
+    `wanted` counts nudges; when it moved at the end of the tick, somebody asked for another one meanwhile.
+    """
+
+    armed: bool
+    wanted: int
+    paused: bool
+    pause_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchResult:
+    """What happened to one bead, or why there was none. `reason` says why it went there, `error` why it did not."""
+
+    dispatched: bool
+    project_id: ProjectId | None = None
+    bead_id: BeadId | None = None
+    agent_id: AgentId | None = None
+    provider_id: str | None = None
+    run_id: RunId | None = None
+    role: str | None = None
+    reason: str = ""
+    error: str | None = None
+
+
+class StatusState(StrEnum):
+    ACTIVE = "active"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemStatus:
+    """Whether work goes on, the same for every process. ACTIVE: something was dispatched or is running."""
+
+    state: StatusState
+    reason: str
+    updated_at: datetime

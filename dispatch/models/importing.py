@@ -1,0 +1,42 @@
+"""What an import hands to the store, and what it did there."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from dispatch.models.bead import Bead, Dependency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeadRecord:
+    """A bead to keep: its document as text and parsed, what was read of it, and what routing makes of it.
+
+    `role_hint` is the role it asks for (empty: none); `timeout` the limit that its metadata sets for its runs.
+    """
+
+    bead: Bead
+    text: str
+    document: dict[str, Any]
+    dependencies: tuple[Dependency, ...] = ()
+    role_hint: str = ""
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryRecord:
+    """A fact about the project that the tracker remembers."""
+
+    key: str
+    text: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ImportReport:
+    """What an import did. `kept` are beads whose status stayed ours, though the file says another."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    older: int = 0
+    memories: int = 0
+    kept: list[str] = field(default_factory=list)

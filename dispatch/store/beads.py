@@ -1,0 +1,179 @@
+"""Beads: find, list, explain. Nothing here writes a state."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, any_, case, cast, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Text
+
+from dispatch.errors import AmbiguousBeadError, NotFoundError
+from dispatch.models.bead import BLOCKS_TYPES, DONE_STATUSES, NEVER_READY_TYPES, PARENT_TYPE, Bead, Dependency
+from dispatch.models.identity import BeadId, BeadKey, ProjectId
+from dispatch.models.states import BeadStatus
+from dispatch.store import records, schema
+from dispatch.store.transaction import Transaction
+
+_BEADS = schema.beads
+_EDGES = schema.dependencies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """What keeps a bead blocked: the edge's type and the bead at its other end."""
+
+    type: str
+    id: BeadId
+    title: str
+    status: str
+
+
+def find(tx: Transaction, key: BeadKey) -> Bead | None:
+    row = tx.connection.execute(select(_BEADS).where(*_is(key))).one_or_none()
+    return records.bead(row) if row else None
+
+
+def get(tx: Transaction, key: BeadKey) -> Bead:
+    """Return a bead; raises `NotFoundError`."""
+    bead = find(tx, key)
+    if bead is None:
+        raise NotFoundError(thing="bead", name=str(key), cure="See `dispatch ready --all --project ID`.")
+    return bead
+
+
+def resolve(tx: Transaction, name: str) -> BeadKey:
+    """Find the bead that a human means by `id`, where it is unique, or by `project/id`.
+
+    Raises `NotFoundError` and `AmbiguousBeadError`.
+    """
+    project, _, rest = name.partition("/")
+    meant = [_BEADS.c.id == name]
+    if rest:
+        meant.append(and_(_BEADS.c.project_id == project, _BEADS.c.id == rest))
+    statement = select(_BEADS.c.project_id, _BEADS.c.id).where(or_(*meant)).order_by(_BEADS.c.project_id)
+    rows = tx.connection.execute(statement).all()
+    if not rows:
+        raise NotFoundError(thing="bead", name=name, cure="See `dispatch ready --project ID --all`.")
+    if len(rows) > 1:
+        projects = ", ".join(row.project_id for row in rows)
+        raise AmbiguousBeadError(bead_id=name, projects=projects, example=f"{rows[0].project_id}/{rows[0].id}")
+    return BeadKey.of(rows[0].project_id, rows[0].id)
+
+
+def ready(tx: Transaction, project_id: ProjectId, *, as_tracker: bool = False, limit: int | None = None) -> list[Bead]:
+    """List what is ready, in dispatch order: priority, then oldest first.
+
+    With `as_tracker`, what bd's rules give: epics, decisions, events, beads for humans and those that cool down are
+    listed too.
+    """
+    beads = _BEADS
+    conditions = [beads.c.project_id == project_id, beads.c.status == BeadStatus.OPEN, ~beads.c.blocked]
+    if as_tracker:
+        conditions += [
+            ~beads.c.pinned,
+            ~beads.c.ephemeral,
+            beads.c.issue_type.not_in(sorted(NEVER_READY_TYPES)),
+            or_(beads.c.defer_from.is_(None), beads.c.defer_from <= tx.now()),
+        ]
+    else:
+        conditions += [beads.c.dispatchable, may_go(tx)]
+    statement = select(beads).where(*conditions).order_by(*DISPATCH_ORDER).limit(limit)
+    return [records.bead(row) for row in tx.connection.execute(statement)]
+
+
+DISPATCH_ORDER = (_BEADS.c.priority, _BEADS.c.created_at, _BEADS.c.id)
+
+
+def may_go(tx: Transaction) -> Any:
+    """Return the condition that neither a deferral nor a cooldown holds a bead back now."""
+    return or_(_BEADS.c.ready_from.is_(None), _BEADS.c.ready_from <= tx.now())
+
+
+def blockers(tx: Transaction, key: BeadKey) -> list[Blocker]:
+    """Return what a bead waits for directly: open targets of its blocking edges, blocked parents, awaited targets."""
+    target = _BEADS.alias("target")
+    statement = (
+        select(_EDGES.c.type, target.c.id, target.c.title, target.c.status)
+        .join(target, and_(target.c.project_id == _EDGES.c.project_id, target.c.id == _EDGES.c.depends_on_id))
+        .where(
+            _EDGES.c.project_id == key.project_id,
+            _EDGES.c.issue_id == key.bead_id,
+            or_(
+                and_(_EDGES.c.type.in_(sorted(BLOCKS_TYPES)), target.c.status.not_in(sorted(DONE_STATUSES))),
+                and_(_EDGES.c.type == PARENT_TYPE, target.c.blocked),
+                _EDGES.c.type == "waits-for",
+            ),
+            ~target.c.pinned,
+        )
+        .order_by(_EDGES.c.type, target.c.id)
+    )
+    return [
+        Blocker(type=row.type, id=BeadId(row.id), title=row.title, status=row.status)
+        for row in tx.connection.execute(statement)
+    ]
+
+
+def dependencies_of(tx: Transaction, key: BeadKey) -> list[Dependency]:
+    """Return the edges that a bead owns."""
+    statement = (
+        select(_EDGES)
+        .where(_EDGES.c.project_id == key.project_id, _EDGES.c.issue_id == key.bead_id)
+        .order_by(_EDGES.c.type, _EDGES.c.depends_on_id)
+    )
+    return [
+        Dependency(
+            issue_id=BeadId(row.issue_id),
+            depends_on_id=BeadId(row.depends_on_id),
+            type=row.type,
+            metadata=row.metadata,
+        )
+        for row in tx.connection.execute(statement)
+    ]
+
+
+def blocking_edges(tx: Transaction, project_id: ProjectId) -> list[Dependency]:
+    """Return all edges of a project that can block, for looking for cycles."""
+    statement = select(_EDGES.c.issue_id, _EDGES.c.depends_on_id, _EDGES.c.type).where(
+        _EDGES.c.project_id == project_id, _EDGES.c.type.in_(sorted(BLOCKS_TYPES))
+    )
+    return [
+        Dependency(issue_id=BeadId(row.issue_id), depends_on_id=BeadId(row.depends_on_id), type=row.type)
+        for row in tx.connection.execute(statement)
+    ]
+
+
+def many(tx: Transaction, keys: Sequence[BeadKey]) -> dict[BeadKey, Bead]:
+    """Return those of the named beads that exist."""
+    if not keys:
+        return {}
+    statement = select(_BEADS).where(tuple_(_BEADS.c.project_id, _BEADS.c.id).in_([tuple(key) for key in keys]))
+    beads = [records.bead(row) for row in tx.connection.execute(statement)]
+    return {bead.key: bead for bead in beads}
+
+
+def count_by_status(tx: Transaction, project_id: ProjectId | None = None) -> dict[str, int]:
+    """Count beads by status, of one project or of all; blocked open ones count as `blocked`."""
+    waiting = and_(_BEADS.c.status == BeadStatus.OPEN, _BEADS.c.blocked)
+    state = case((waiting, BeadStatus.BLOCKED), else_=_BEADS.c.status).label("state")
+    statement: Select[Any] = select(state, func.count().label("beads")).group_by(state)
+    if project_id is not None:
+        statement = statement.where(_BEADS.c.project_id == project_id)
+    return {row.state: row.beads for row in tx.connection.execute(statement)}
+
+
+def taken_ids(tx: Transaction, project_id: ProjectId, ids: Sequence[str]) -> set[str]:
+    """Return those of `ids` that the project already uses."""
+    statement = select(_BEADS.c.id).where(
+        _BEADS.c.project_id == project_id, _BEADS.c.id == any_(cast(literal(list(ids)), ARRAY(Text)))
+    )
+    return set(tx.connection.execute(statement).scalars())
+
+
+def _is(key: BeadKey) -> tuple[Any, Any]:
+    return _BEADS.c.project_id == key.project_id, _BEADS.c.id == key.bead_id
+
+
+def row_of(tx: Transaction, key: BeadKey) -> Row[Any] | None:
+    """Lock and return the row of a bead."""
+    return tx.connection.execute(select(_BEADS).where(*_is(key)).with_for_update()).one_or_none()

@@ -1,0 +1,145 @@
+"""Rows to models."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row
+
+from dispatch.models.agent import Agent, Incarnation
+from dispatch.models.bead import Bead
+from dispatch.models.event import Event
+from dispatch.models.identity import AgentId, BeadId, IncarnationId, ProjectId, RunId, StepId
+from dispatch.models.outcome import OUTCOME
+from dispatch.models.project import Project
+from dispatch.models.run import Run
+from dispatch.models.states import AgentState, RunState, StopReason
+
+
+def bead(row: Row[Any]) -> Bead:
+    """A row of `beads` as a model; texts that no query needs come out of the stored document."""
+    texts = document(row)
+    metadata = texts.get("metadata")
+    return Bead(
+        id=BeadId(row.id),
+        project_id=ProjectId(row.project_id),
+        title=row.title,
+        description=texts.get("description") or "",
+        status=row.status,
+        priority=row.priority,
+        issue_type=row.issue_type,
+        assignee=row.assignee,
+        labels=tuple(row.labels),
+        metadata=metadata if isinstance(metadata, dict) else {},
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        closed_at=row.closed_at,
+        close_reason=row.close_reason,
+        defer_until=row.defer_until,
+        pinned=row.pinned,
+        ephemeral=row.ephemeral,
+        role_hint=row.role_hint,
+        blocked=row.blocked,
+        ready_from=row.ready_from,
+        refusal=row.refusal,
+        head_sha=row.head_sha,
+        hops=row.hops,
+        failures=row.failures,
+    )
+
+
+def document(row: Row[Any]) -> dict[str, Any]:
+    """The tracker's document of a bead, as it was imported or added."""
+    loaded: dict[str, Any] = json.loads(row.document)
+    return loaded
+
+
+def project(row: Row[Any]) -> Project:
+    return Project(
+        id=ProjectId(row.id),
+        path=Path(row.path),
+        prefix=row.prefix,
+        number=row.number,
+        paused=row.paused,
+        pause_reason=row.pause_reason,
+        created_at=row.created_at,
+    )
+
+
+def run(row: Row[Any]) -> Run:
+    return Run(
+        id=RunId(row.id),
+        step_id=StepId(row.step_id),
+        index=row.position,
+        project_id=ProjectId(row.project_id),
+        bead_id=BeadId(row.bead_id),
+        role=row.role,
+        attempt=row.attempt,
+        timeout=timedelta(seconds=row.timeout_seconds),
+        writes_branch=row.writes_branch,
+        state=RunState(row.state),
+        stop_reason=StopReason(row.stop_reason) if row.stop_reason else None,
+        agent_id=AgentId(row.agent_id) if row.agent_id else None,
+        agent_name=row.agent_name,
+        incarnation_id=IncarnationId(row.incarnation_id) if row.incarnation_id else None,
+        token=row.token,
+        outcome=OUTCOME.validate_python(row.outcome) if row.outcome is not None else None,
+        base_sha=row.base_sha,
+        commit_sha=row.commit_sha,
+        publishes=row.publishes,
+        settle_failures=row.settle_failures,
+        created_at=row.created_at,
+        published_at=row.published_at,
+        started_at=row.started_at,
+        deadline_at=row.deadline_at,
+        lease_until=row.lease_until,
+        reported_at=row.reported_at,
+        settled_at=row.settled_at,
+        host=row.host,
+        boot_id=row.boot_id,
+        process_group=row.process_group,
+        process_started=row.process_started,
+    )
+
+
+def agent_of(row: Row[Any], roles: tuple[str, ...]) -> Agent:
+    """A row of `agents`, with `run_id` of its open run (or NULL), and the roles of its incarnation."""
+    return Agent(
+        id=AgentId(row.id),
+        name=row.name,
+        roles=roles,
+        state=AgentState(row.state),
+        incarnation_id=IncarnationId(row.incarnation_id),
+        run_id=RunId(row.run_id) if row.run_id else None,
+        last_used_at=row.last_used_at,
+    )
+
+
+def incarnation(row: Row[Any]) -> Incarnation:
+    return Incarnation(
+        id=IncarnationId(row.id),
+        node=row.node,
+        host=row.host,
+        pid=row.pid,
+        version=row.version,
+        queues=tuple(row.queues),
+        roles=tuple(row.roles),
+        agents=row.agents,
+        pool=row.pool,
+        started_at=row.started_at,
+        heartbeat_at=row.heartbeat_at,
+        gone=row.gone,
+    )
+
+
+def event(row: Row[Any]) -> Event:
+    return Event(
+        id=row.id,
+        at=row.at,
+        kind=row.kind,
+        project_id=row.project_id,
+        bead_id=row.bead_id,
+        run_id=row.run_id,
+        data=row.data,
+    )

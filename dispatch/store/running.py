@@ -1,0 +1,291 @@
+"""What a worker writes about the run it executes: start, renew, actions, report.
+
+`start` gives out the token that fences every later write; a worker without the right one changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, update
+
+from dispatch.models.bead import Bead
+from dispatch.models.identity import AgentId, BeadKey, IncarnationId, RunId
+from dispatch.models.messages import ResultMessage
+from dispatch.models.outcome import OUTCOME
+from dispatch.models.project import Project
+from dispatch.models.run import ActionRecord, ErrorRecord, Run
+from dispatch.models.states import AgentEvent, AgentState, RunEvent, RunState, StepState, StopReason
+from dispatch.store import beads, guard, history, records, schema
+from dispatch.store.engine import retrying
+from dispatch.store.transaction import Transaction
+from dispatch.store.units import Units
+
+_RUNS = schema.runs
+_AGENTS = schema.agents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedRun:
+    """Everything a worker needs to begin: the run with its token, the bead, and what went before.
+
+    `previous` is the bead's run before this one, if any: what it left on this host is to be ended and kept first.
+    """
+
+    run: Run
+    token: UUID
+    bead: Bead
+    document: dict[str, Any]
+    project: Project
+    errors: tuple[ErrorRecord, ...]
+    dependencies: tuple[Bead, ...]
+    previous: Run | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """The answer to a heartbeat: what the run is asked to do, if anything."""
+
+    stop_reason: StopReason | None
+
+
+class RunningRecords:
+    """The store as an executing worker sees it."""
+
+    def __init__(self, units: Units, lease: timedelta) -> None:
+        self._units = units
+        self._lease = lease
+
+    def start(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str:
+        """Start a pending run on an agent of the worker that executes; a string says why it may not start.
+
+        Any worker on the role's queue may have got the message, so the agent is bound here (PROTOCOL, rule 8).
+        """
+        return retrying(lambda: self._start(run_id, incarnation_id))
+
+    def _start(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str:
+        with self._units.begin() as tx:
+            row = tx.connection.execute(select(_RUNS).where(_RUNS.c.id == run_id).with_for_update()).one_or_none()
+            refusal = self._refusal(tx, row, incarnation_id)
+            if refusal is not None or row is None:
+                return self._refused(tx, run_id, refusal or "it is unknown")
+            agent = self._bind_agent(tx, row, incarnation_id)
+            if agent is None:
+                return self._refused(tx, run_id, "the worker has no free agent")
+            return self._started(tx, run_id, agent, incarnation_id)
+
+    def _refused(self, tx: Transaction, run_id: RunId, refusal: str) -> str:
+        history.add_event(tx, "run.start_refused", run_id=run_id, reason=refusal)
+        return refusal
+
+    def _refusal(self, tx: Transaction, row: Any, incarnation_id: IncarnationId) -> str | None:
+        if row is None:
+            return "it is unknown"
+        if row.state != RunState.PENDING:
+            return f"it is {row.state}"
+        if row.stop_reason is not None:
+            return f"it was asked to stop ({row.stop_reason})"
+        step = tx.connection.execute(select(schema.steps.c.state).where(schema.steps.c.id == row.step_id)).scalar()
+        if step != StepState.OPEN:
+            return "its step is closed"
+        incarnations = schema.incarnations
+        fresh = tx.connection.execute(
+            select(incarnations.c.id).where(
+                incarnations.c.id == incarnation_id,
+                ~incarnations.c.gone,
+                ~incarnations.c.stopping,
+                incarnations.c.heartbeat_at > tx.now() - self._lease,
+            )
+        ).scalar()
+        return None if fresh else "its worker is stopping, or is not registered"
+
+    def _bind_agent(self, tx: Transaction, row: Any, incarnation_id: IncarnationId) -> Any:
+        """Pick the agent to work: the reserved one if it is here, an idle one, or one that somebody else holds in vain.
+
+        In vain: reserved for a run that has not started (the two runs swap agents), or working for one that has
+        already reported (its pool process is free, which is why it took this message).
+        """
+        mine = tx.connection.execute(
+            select(_AGENTS)
+            .where(_AGENTS.c.incarnation_id == incarnation_id, _AGENTS.c.state != AgentState.GONE)
+            .order_by(_AGENTS.c.id)
+            .with_for_update()
+        ).all()
+        for agent in mine:
+            if agent.id == row.agent_id:
+                return agent
+        for agent in mine:
+            if agent.state == AgentState.IDLE:
+                _free(tx, row.agent_id)
+                return agent
+        for agent in mine:
+            if agent.state == AgentState.RESERVED and _swap(tx, agent.id, row):
+                return agent
+        for agent in mine:
+            if _take_from_reported(tx, agent.id):
+                _free(tx, row.agent_id)
+                return agent
+        return None
+
+    def _started(self, tx: Transaction, run_id: RunId, agent: Any, incarnation_id: IncarnationId) -> StartedRun:
+        token = uuid4()
+        if agent.state != AgentState.WORKING:
+            guard.move(tx.connection, _AGENTS, AgentEvent.WORK, _AGENTS.c.id == agent.id)
+        now = tx.now()
+        row = guard.move_one(
+            tx.connection,
+            _RUNS,
+            RunEvent.START,
+            _RUNS.c.id == run_id,
+            values={
+                "token": token,
+                "agent_id": agent.id,
+                "agent_name": agent.name,
+                "incarnation_id": incarnation_id,
+                "started_at": now,
+                "deadline_at": now + func.make_interval(0, 0, 0, 0, 0, 0, _RUNS.c.timeout_seconds),
+                "lease_until": now + self._lease,
+            },
+        )
+        run = records.run(row) if row is not None else None
+        assert run is not None, "the row is locked and pending"
+        history.add_run_event(tx, "run.started", run)
+        return _material(tx, run, token)
+
+    def renew(self, run_id: RunId, token: UUID) -> Renewal | None:
+        """Lengthen the lease; None: the run is no longer this worker's, end the agent."""
+        with self._units.begin() as tx:
+            row = guard.move_one(
+                tx.connection,
+                _RUNS,
+                RunEvent.RENEW,
+                _RUNS.c.id == run_id,
+                _RUNS.c.token == token,
+                values={"lease_until": tx.now() + self._lease},
+            )
+        if row is None:
+            return None
+        return Renewal(stop_reason=StopReason(row.stop_reason) if row.stop_reason else None)
+
+    def note_base(self, run_id: RunId, token: UUID, base_sha: str) -> None:
+        """Keep the commit that the run's worktree begins at."""
+        self._note(run_id, token, base_sha=base_sha)
+
+    def note_process(
+        self, run_id: RunId, token: UUID, *, host: str, boot_id: str, process_group: int, started: float
+    ) -> None:
+        """Keep where the agent runs, for whoever has to end it when this worker cannot."""
+        self._note(run_id, token, host=host, boot_id=boot_id, process_group=process_group, process_started=started)
+
+    def _note(self, run_id: RunId, token: UUID, **values: Any) -> None:
+        with self._units.begin() as tx:
+            tx.connection.execute(update(_RUNS).where(_RUNS.c.id == run_id, _RUNS.c.token == token).values(**values))
+
+    def record_actions(self, run_id: RunId, actions: Sequence[ActionRecord]) -> None:
+        """Keep a batch of actions."""
+        with self._units.begin() as tx:
+            history.add_actions(tx, run_id, actions)
+
+    def report(self, message: ResultMessage) -> bool:
+        """Write the outcome; False when the run is not this worker's any more (PROTOCOL, rule 1)."""
+        with self._units.begin() as tx:
+            row = guard.move_one(
+                tx.connection,
+                _RUNS,
+                RunEvent.REPORT,
+                _RUNS.c.id == message.run_id,
+                _RUNS.c.token == message.token,
+                values={
+                    "outcome": OUTCOME.dump_python(message.outcome, mode="json"),
+                    "commit_sha": message.commit_sha,
+                    "reported_at": tx.now(),
+                    "token": None,
+                },
+            )
+            if row is None:
+                history.add_event(tx, "run.report_refused", run_id=message.run_id, outcome=message.outcome.kind)
+                return False
+            history.add_run_event(
+                tx, "run.reported", records.run(row), outcome=message.outcome.kind, commit=message.commit_sha
+            )
+            return True
+
+    def hurry(self, run_ids: Sequence[RunId], within: timedelta) -> None:
+        """Shorten the leases of running runs: something went wrong with their messages (PROTOCOL, rule 3)."""
+        with self._units.begin() as tx:
+            guard.move(
+                tx.connection,
+                _RUNS,
+                RunEvent.HURRY,
+                _RUNS.c.id.in_(list(run_ids)),
+                values={"lease_until": func.least(_RUNS.c.lease_until, tx.now() + within)},
+            )
+
+
+def _free(tx: Transaction, agent_id: AgentId | None) -> None:
+    if agent_id is not None:
+        guard.move(tx.connection, _AGENTS, AgentEvent.FREE, _AGENTS.c.id == agent_id, _AGENTS.c.state == "reserved")
+
+
+def _swap(tx: Transaction, agent_id: AgentId, row: Any) -> bool:
+    """Take the agent that is reserved for another pending run, which gets this run's; False when it has just started."""
+    other = tx.connection.execute(
+        select(_RUNS.c.id)
+        .where(_RUNS.c.agent_id == agent_id, _RUNS.c.state == RunState.PENDING)
+        .with_for_update(skip_locked=True)
+    ).scalar()
+    if other is None:
+        return False
+    _set_agent(tx, other, None)
+    _set_agent(tx, row.id, None)
+    _set_agent(tx, other, row.agent_id)
+    return True
+
+
+def _take_from_reported(tx: Transaction, agent_id: AgentId) -> bool:
+    reported = tx.connection.execute(
+        select(_RUNS.c.id)
+        .where(_RUNS.c.agent_id == agent_id, _RUNS.c.state == RunState.REPORTED)
+        .with_for_update(skip_locked=True)
+    ).scalar()
+    if reported is None:
+        return False
+    _set_agent(tx, reported, None)
+    return True
+
+
+def _set_agent(tx: Transaction, run_id: UUID, agent_id: AgentId | None) -> None:
+    tx.connection.execute(update(_RUNS).where(_RUNS.c.id == run_id).values(agent_id=agent_id))
+
+
+def _material(tx: Transaction, run: Run, token: UUID) -> StartedRun:
+    bead_row = tx.connection.execute(
+        select(schema.beads).where(schema.beads.c.project_id == run.project_id, schema.beads.c.id == run.bead_id)
+    ).one()
+    project = tx.connection.execute(select(schema.projects).where(schema.projects.c.id == run.project_id)).one()
+    previous = tx.connection.execute(
+        select(_RUNS)
+        .where(
+            _RUNS.c.project_id == run.project_id,
+            _RUNS.c.bead_id == run.bead_id,
+            _RUNS.c.started_at.is_not(None),
+            _RUNS.c.step_id != run.step_id,
+        )
+        .order_by(_RUNS.c.started_at.desc())
+        .limit(1)
+    ).one_or_none()
+    key = BeadKey(run.project_id, run.bead_id)
+    edges = beads.dependencies_of(tx, key)
+    targets = beads.many(tx, [BeadKey(run.project_id, edge.depends_on_id) for edge in edges])
+    return StartedRun(
+        run=run,
+        token=token,
+        bead=records.bead(bead_row),
+        document=records.document(bead_row),
+        project=records.project(project),
+        errors=tuple(history.errors_of(tx, key, limit=10)),
+        dependencies=tuple(targets.values()),
+        previous=records.run(previous) if previous is not None else None,
+    )

@@ -1,0 +1,292 @@
+"""The tables. Every state column is written only through a guarded update (`store.guard`).
+
+Two columns of `beads` keep readiness in the row: `blocked`, which `store.graph` recomputes under the project's lock,
+and `ready_from`, the latest of the bead's own and its parents' `defer_until` and its cooldown. The partial index
+`beads_dispatch` holds exactly what a tick may look at.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from dispatch.models.bead import HUMAN_LABELS, NEVER_DISPATCHED_TYPES
+from dispatch.models.states import OPEN_RUN_STATES, AgentState, RunState, StepState
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_name)s_idx",
+    }
+)
+
+_INSTANT = TIMESTAMP(timezone=True)
+
+
+def _quoted(values: frozenset[str] | frozenset[RunState]) -> str:
+    return ", ".join(f"'{value}'" for value in sorted(values))
+
+
+_OPEN_RUNS = f"state IN ({_quoted(OPEN_RUN_STATES)})"
+_DISPATCHABLE = (
+    "NOT pinned AND NOT ephemeral"
+    f" AND issue_type <> ALL (ARRAY[{_quoted(NEVER_DISPATCHED_TYPES)}]::text[])"
+    f" AND NOT labels && ARRAY[{_quoted(HUMAN_LABELS)}]::text[]"
+)
+
+projects = Table(
+    "projects",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("number", Integer, Identity(always=True), nullable=False, unique=True),
+    Column("path", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("pause_reason", Text, nullable=False, server_default=""),
+    Column("landing_asked_at", _INSTANT),
+    Column("created_at", _INSTANT, nullable=False),
+)
+
+beads = Table(
+    "beads",
+    METADATA,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("issue_type", Text, nullable=False),
+    Column("assignee", Text, nullable=False, server_default=""),
+    Column("labels", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("updated_at", _INSTANT),
+    Column("closed_at", _INSTANT),
+    Column("close_reason", Text, nullable=False, server_default=""),
+    Column("defer_until", _INSTANT),
+    Column("pinned", Boolean, nullable=False, server_default=text("false")),
+    Column("ephemeral", Boolean, nullable=False, server_default=text("false")),
+    Column("document", Text, nullable=False),
+    Column("changes", JSON(none_as_null=True), nullable=False, server_default="{}"),
+    Column("role_hint", Text, nullable=False, server_default=""),
+    Column("timeout_seconds", Double),
+    Column("blocked", Boolean, nullable=False, server_default=text("false")),
+    Column("defer_from", _INSTANT),
+    Column("cooldown_until", _INSTANT),
+    Column("ready_from", _INSTANT, Computed("GREATEST(defer_from, cooldown_until)", persisted=True)),
+    Column("dispatchable", Boolean, Computed(_DISPATCHABLE, persisted=True)),
+    Column("refusal", Text, nullable=False, server_default=""),
+    Column("head_sha", Text),
+    Column("landing_from", _INSTANT),
+    Column("hops", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("closed_by_us", Boolean, nullable=False, server_default=text("false")),
+    CheckConstraint("priority BETWEEN 0 AND 4", name="priority"),
+    Index(
+        "beads_dispatch",
+        "project_id",
+        "role_hint",
+        "priority",
+        "created_at",
+        "id",
+        postgresql_where=text("status = 'open' AND NOT blocked AND dispatchable"),
+    ),
+    Index("beads_id", "id"),
+    Index("beads_landing", "project_id", postgresql_where=text("status = 'landing'")),
+)
+
+memories = Table(
+    "memories",
+    METADATA,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+dependencies = Table(
+    "dependencies",
+    METADATA,
+    Column("project_id", Text, primary_key=True),
+    Column("issue_id", Text, primary_key=True),
+    Column("depends_on_id", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("metadata", Text, nullable=False, server_default=""),
+    Column("ours", JSONB),
+    ForeignKeyConstraint(["project_id", "issue_id"], ["beads.project_id", "beads.id"]),
+    Index("dependencies_target", "project_id", "depends_on_id", "type", "issue_id"),
+)
+
+steps = Table(
+    "steps",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("bead_id", Text, nullable=False),
+    Column("size", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("joined_at", _INSTANT),
+    ForeignKeyConstraint(["project_id", "bead_id"], ["beads.project_id", "beads.id"]),
+    Index(
+        "steps_one_open",
+        "project_id",
+        "bead_id",
+        unique=True,
+        postgresql_where=text(f"state = '{StepState.OPEN}'"),
+    ),
+)
+
+incarnations = Table(
+    "incarnations",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("queues", ARRAY(Text), nullable=False),
+    Column("roles", ARRAY(Text), nullable=False),
+    Column("agents", SmallInteger, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("started_at", _INSTANT, nullable=False),
+    Column("heartbeat_at", _INSTANT, nullable=False),
+    Column("stopping", Boolean, nullable=False, server_default=text("false")),
+    Column("gone", Boolean, nullable=False, server_default=text("false")),
+    Index("incarnations_live", "heartbeat_at", postgresql_where=text("NOT gone")),
+)
+
+agents = Table(
+    "agents",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("incarnation_id", Uuid, ForeignKey("incarnations.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("last_used_at", _INSTANT),
+    Index("agents_live", "incarnation_id", postgresql_where=text(f"state <> '{AgentState.GONE}'")),
+)
+
+runs = Table(
+    "runs",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("step_id", Uuid, ForeignKey("steps.id"), nullable=False),
+    Column("position", SmallInteger, nullable=False),
+    Column("project_id", Text, nullable=False),
+    Column("bead_id", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("timeout_seconds", Double, nullable=False),
+    Column("writes_branch", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("stop_reason", Text),
+    Column("agent_id", Uuid, ForeignKey("agents.id")),
+    Column("agent_name", Text, nullable=False, server_default=""),
+    Column("incarnation_id", Uuid, ForeignKey("incarnations.id")),
+    Column("token", Uuid),
+    Column("outcome", JSONB(none_as_null=True)),
+    Column("base_sha", Text),
+    Column("commit_sha", Text),
+    Column("publishes", SmallInteger, nullable=False, server_default="0"),
+    Column("settle_failures", SmallInteger, nullable=False, server_default="0"),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("published_at", _INSTANT),
+    Column("started_at", _INSTANT),
+    Column("deadline_at", _INSTANT),
+    Column("lease_until", _INSTANT),
+    Column("reported_at", _INSTANT),
+    Column("settled_at", _INSTANT),
+    Column("host", Text),
+    Column("boot_id", Text),
+    Column("process_group", Integer),
+    Column("process_started", Double),
+    ForeignKeyConstraint(["project_id", "bead_id"], ["beads.project_id", "beads.id"]),
+    Index("runs_step_position", "step_id", "position", unique=True),
+    Index("runs_one_open_an_agent", "agent_id", unique=True, postgresql_where=text(_OPEN_RUNS)),
+    Index("runs_open", "state", "role", postgresql_where=text(_OPEN_RUNS)),
+    Index("runs_of_bead", "project_id", "bead_id", "created_at"),
+)
+
+actions = Table(
+    "actions",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", Uuid, ForeignKey("runs.id"), nullable=False, index=True),
+    Column("at", _INSTANT, nullable=False),
+    Column("agent_id", Uuid),
+    Column("action_type", Text, nullable=False),
+    Column("action_data", JSON, nullable=False),
+    Column("result_hash", Text, nullable=False),
+    Column("progress_key", Text, nullable=False),
+)
+
+errors = Table(
+    "errors",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("project_id", Text, nullable=False),
+    Column("bead_id", Text, nullable=False),
+    Column("run_id", Uuid, ForeignKey("runs.id")),
+    Column("at", _INSTANT, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("dispatch", Integer, nullable=False),
+    Index("errors_of_bead", "project_id", "bead_id", "id"),
+)
+
+events = Table(
+    "events",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", _INSTANT, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("project_id", Text),
+    Column("bead_id", Text),
+    Column("run_id", Uuid),
+    Column("data", JSONB, nullable=False, server_default="{}"),
+    Index("events_of_bead", "project_id", "bead_id", "id"),
+)
+
+ticker = Table(
+    "ticker",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("wanted", BigInteger, nullable=False, server_default="0"),
+    Column("nudge_queued_at", _INSTANT),
+    Column("last_tick_at", _INSTANT),
+    Column("steady_since", _INSTANT),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("pause_reason", Text, nullable=False, server_default=""),
+    CheckConstraint("id = 1", name="single"),
+)
+
+statuses = Table(
+    "statuses",
+    METADATA,
+    Column("scope", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("updated_at", _INSTANT, nullable=False),
+)

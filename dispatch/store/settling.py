@@ -1,0 +1,231 @@
+"""What the result side writes: reports come in, are settled once, and move their bead.
+
+Every settle is one transaction: project lock, bead row, guarded run, agent, and for the last run of a step the bead.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, update
+
+from dispatch.models.bead import Bead
+from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
+from dispatch.models.run import ErrorRecord, PendingTask, Run
+from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, Settled
+from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, BeadEvent, RunEvent, RunState, StepState
+from dispatch.ports import Decision
+from dispatch.store import beads, effects, guard, history, records, schema
+from dispatch.store.engine import retrying
+from dispatch.store.transaction import Transaction
+from dispatch.store.units import Units
+
+Decide = Callable[[JoinedStep], BeadEffect]
+_RUNS = schema.runs
+
+
+class SettlingRecords:
+    """The store as the result handler sees it."""
+
+    def __init__(self, units: Units) -> None:
+        self._units = units
+
+    def settle(self, run_id: RunId, decide: Decide) -> Settled | None:
+        """Settle a reported run; None when it is unknown, not reported, or settled already."""
+        return retrying(lambda: self._settle(run_id, decide))
+
+    def _settle(self, run_id: RunId, decide: Decide) -> Settled | None:
+        with self._units.begin() as tx:
+            key = _bead_of(tx, run_id)
+            if key is None:
+                return None
+            tx.lock_project(key.project_id)
+            bead_row = beads.row_of(tx, key)
+            row = guard.move_one(
+                tx.connection, _RUNS, RunEvent.SETTLE, _RUNS.c.id == run_id, values={"settled_at": tx.now()}
+            )
+            if row is None or bead_row is None:
+                return None
+            run = records.run(row)
+            history.add_run_event(tx, "run.settled", run, outcome=row.outcome["kind"], commit=run.commit_sha)
+            free_agent(tx, run)
+            effect, released = self._join_if_last(tx, records.bead(bead_row), run.step_id, decide)
+            return Settled(run=run, effect=effect, released=released)
+
+    def join(self, step_id: StepId, decide: Decide) -> BeadEffect | None:
+        """Join a step whose runs have all ended though nobody joined it, as when the last one was withdrawn."""
+        return retrying(lambda: self._join(step_id, decide))
+
+    def _join(self, step_id: StepId, decide: Decide) -> BeadEffect | None:
+        steps = schema.steps
+        with self._units.begin() as tx:
+            step = tx.connection.execute(select(steps).where(steps.c.id == step_id)).one_or_none()
+            if step is None:
+                return None
+            tx.lock_project(ProjectId(step.project_id))
+            bead = beads.row_of(tx, BeadKey.of(step.project_id, step.bead_id))
+            return self._join_if_last(tx, records.bead(bead), step_id, decide)[0] if bead else None
+
+    def _join_if_last(
+        self, tx: Transaction, bead: Bead, step_id: StepId, decide: Decide
+    ) -> tuple[BeadEffect | None, tuple[BeadId, ...]]:
+        if open_runs_of(tx, step_id) or not effects.join_step(tx, step_id):
+            return None, ()
+        runs = [records.run(row) for row in effects.settled_runs(tx, step_id)]
+        effect = decide(JoinedStep(bead=bead, runs=runs))
+        return effect, effects.apply_effect(tx, bead, effect, runs[0] if runs else None)
+
+    def note_failed_settle(self, run_id: RunId, cause: str) -> int:
+        """Count a settle that raised; return how many there were."""
+        with self._units.begin() as tx:
+            count = tx.connection.execute(
+                update(_RUNS)
+                .where(_RUNS.c.id == run_id, _RUNS.c.state == RunState.REPORTED)
+                .values(settle_failures=_RUNS.c.settle_failures + 1)
+                .returning(_RUNS.c.settle_failures)
+            ).scalar()
+            history.add_event(tx, "run.settle_failed", run_id=run_id, cause=cause, failures=count)
+            return count or 0
+
+    def finish_landing(self, key: BeadKey, effect: BeadEffect) -> tuple[BeadId, ...]:
+        """Apply what a landing came to; return the beads that became unblocked."""
+        return retrying(lambda: self._finish_landing(key, effect))
+
+    def _finish_landing(self, key: BeadKey, effect: BeadEffect) -> tuple[BeadId, ...]:
+        with self._units.begin() as tx:
+            tx.lock_project(key.project_id)
+            row = beads.row_of(tx, key)
+            if row is None:
+                return ()
+            last_run = tx.connection.execute(
+                select(_RUNS)
+                .where(_RUNS.c.project_id == key.project_id, _RUNS.c.bead_id == key.bead_id)
+                .order_by(_RUNS.c.created_at.desc())
+                .limit(1)
+            ).one_or_none()
+            return effects.apply_effect(tx, records.bead(row), effect, records.run(last_run) if last_run else None)
+
+    def escalate(self, key: BeadKey, escalation: Escalation) -> Decision:
+        """Block a bead behind a decision; raises `NotFoundError` for an unknown bead."""
+        with self._units.begin() as tx:
+            tx.lock_project(key.project_id)
+            return effects.open_decision(tx, beads.get(tx, key), escalation)
+
+    def resolve(self, name: str) -> BeadKey:
+        """Find the bead a human means by `id` or `project/id`."""
+        with self._units.read() as tx:
+            return beads.resolve(tx, name)
+
+    def find_bead(self, key: BeadKey) -> Bead | None:
+        with self._units.read() as tx:
+            return beads.find(tx, key)
+
+    def errors_of(self, key: BeadKey) -> list[ErrorRecord]:
+        with self._units.read() as tx:
+            return history.errors_of(tx, key)
+
+    def find_run(self, run_id: UUID) -> Run | None:
+        with self._units.read() as tx:
+            row = tx.connection.execute(select(_RUNS).where(_RUNS.c.id == run_id)).one_or_none()
+        return records.run(row) if row else None
+
+    def pending_tasks(self) -> list[PendingTask]:
+        """Return a view of every open run, oldest first."""
+        statement = select(_RUNS).where(_RUNS.c.state.in_(sorted(OPEN_RUN_STATES))).order_by(_RUNS.c.created_at)
+        with self._units.read() as tx:
+            return [_pending(row) for row in tx.connection.execute(statement)]
+
+    def pending_count(self) -> int:
+        statement = select(func.count()).where(_RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+        with self._units.read() as tx:
+            return tx.connection.execute(statement).scalar_one()
+
+    def stale_reports(self, age: timedelta, *, max_failures: int) -> list[RunId]:
+        """Return runs that were reported longer than `age` ago and still wait to be settled, oldest first."""
+        with self._units.read() as tx:
+            rows = tx.connection.execute(
+                select(_RUNS.c.id)
+                .where(
+                    _RUNS.c.state == RunState.REPORTED,
+                    _RUNS.c.reported_at <= tx.now() - age,
+                    _RUNS.c.settle_failures < max_failures,
+                )
+                .order_by(_RUNS.c.reported_at)
+                .limit(200)
+            )
+            return [RunId(row.id) for row in rows]
+
+    def stale_steps(self) -> list[StepId]:
+        """Return open steps without an open run."""
+        steps = schema.steps
+        open_run = select(_RUNS.c.id).where(_RUNS.c.step_id == steps.c.id, _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+        with self._units.read() as tx:
+            rows = tx.connection.execute(
+                select(steps.c.id).where(steps.c.state == StepState.OPEN, ~open_run.exists()).limit(200)
+            )
+            return [StepId(row.id) for row in rows]
+
+
+def free_agent(tx: Transaction, run: Run) -> None:
+    """Give a run's agent back: idle, or gone with its incarnation."""
+    if run.agent_id is None:
+        return
+    agents, incarnations = schema.agents, schema.incarnations
+    gone = tx.connection.execute(
+        select(incarnations.c.gone)
+        .join(agents, agents.c.incarnation_id == incarnations.c.id)
+        .where(agents.c.id == run.agent_id)
+    ).scalar()
+    event = AgentEvent.LEAVE if gone else AgentEvent.FREE
+    guard.move(
+        tx.connection, agents, event, agents.c.id == run.agent_id, values={} if gone else {"last_used_at": tx.now()}
+    )
+
+
+def open_runs_of(tx: Transaction, step_id: StepId) -> int:
+    statement = select(func.count()).where(_RUNS.c.step_id == step_id, _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+    return tx.connection.execute(statement).scalar_one()
+
+
+def withdraw(tx: Transaction, row: Any, reason: str) -> bool:
+    """Take a pending run back under the project's lock: agent freed, and with the step's only runs the bead too.
+
+    A step of which other runs were settled stays open for `join`.
+    """
+    moved = guard.move_one(tx.connection, _RUNS, RunEvent.WITHDRAW, _RUNS.c.id == row.id)
+    if moved is None:
+        return False
+    run = records.run(moved)
+    history.add_run_event(tx, "run.withdrawn", run, reason=reason)
+    free_agent(tx, run)
+    if open_runs_of(tx, run.step_id) == 0 and not effects.settled_runs(tx, run.step_id):
+        effects.join_step(tx, run.step_id)
+        guard.move(
+            tx.connection,
+            schema.beads,
+            BeadEvent.RETURN,
+            schema.beads.c.project_id == run.project_id,
+            schema.beads.c.id == run.bead_id,
+            values={"refusal": reason},
+        )
+    return True
+
+
+def _bead_of(tx: Transaction, run_id: RunId) -> BeadKey | None:
+    row = tx.connection.execute(
+        select(_RUNS.c.project_id, _RUNS.c.bead_id).where(_RUNS.c.id == run_id, _RUNS.c.state == RunState.REPORTED)
+    ).one_or_none()
+    return BeadKey.of(row.project_id, row.bead_id) if row else None
+
+
+def _pending(row: Any) -> PendingTask:
+    return PendingTask(
+        correlation_id=RunId(row.id),
+        project_id=ProjectId(row.project_id),
+        bead_id=BeadId(row.bead_id),
+        agent_id=AgentId(row.agent_id) if row.agent_id else None,
+        role=row.role,
+        dispatched_at=row.created_at,
+        last_update=row.reported_at or row.started_at or row.published_at or row.created_at,
+    )

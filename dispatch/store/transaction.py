@@ -1,0 +1,47 @@
+"""A transaction with a clock, and the locks that are taken in it.
+
+Lock order, everywhere: tick, project, bead, run, agent (PROTOCOL, rule 4).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, text
+
+from dispatch.models.identity import ProjectId
+from dispatch.ports import Clock
+
+_TICK_LOCK = 0x6469737001
+_PROJECT_LOCK_SPACE = 0x64697370
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """An open connection inside a transaction, and where "now" comes from."""
+
+    connection: Connection
+    clock: Clock
+
+    def now(self) -> ColumnElement[Any]:
+        return self.clock.now()
+
+    def lock_tick(self) -> None:
+        """Wait at most 2 s to be the only tick; raises `OperationalError` (lock not available) after that."""
+        self.connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+        self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TICK_LOCK})
+
+    def lock_project(self, project_id: ProjectId) -> bool:
+        """Take the lock under which a project's graph and statuses are written; False when there is no such project.
+
+        A statement of its own: under READ COMMITTED a later statement sees what the last holder committed, while one
+        that locks and reads at once does not.
+        """
+        number = self.connection.execute(
+            text("SELECT number FROM projects WHERE id = :project"), {"project": project_id}
+        ).scalar()
+        if number is None:
+            return False
+        self.connection.execute(
+            text("SELECT pg_advisory_xact_lock(:space, :number)"), {"space": _PROJECT_LOCK_SPACE, "number": number}
+        )
+        return True
