@@ -86,3 +86,9 @@ class EmbeddedServerError(DispatchError):
     """The embedded {server} in {home} {problem}. Its log is {log}. {cure}"""
 
     exit_code = 5
+
+
+class TickBusyError(DispatchError):
+    """Another tick is at work and holds its lock; this one has nothing to add."""
+
+    exit_code = 4

@@ -7,6 +7,10 @@ from dispatch.models.identity import AgentId, IncarnationId, RunId
 from dispatch.models.states import AgentState
 
 
+LOCAL_POOL = "local"
+"""The pool of a worker that consumes no queue: a process that runs beads in itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
     """A slot that works on one bead at a time: one pool process of a worker.

@@ -15,6 +15,8 @@ NEVER_DISPATCHED_TYPES = NEVER_READY_TYPES | {"decision", "epic", "event"}
 HUMAN_LABELS = frozenset({"requires-human-config", "human"})
 """Labels that reserve a bead for a human."""
 
+_NO_PROJECT = ProjectId("")
+
 DONE_STATUSES = frozenset({BeadStatus.CLOSED, BeadStatus.PINNED, BeadStatus.TOMBSTONE})
 """A bead in one of these is never blocked and never blocks another."""
 
@@ -59,7 +61,7 @@ class Bead:
 
     id: BeadId
     title: str
-    project_id: ProjectId = ProjectId("")
+    project_id: ProjectId = _NO_PROJECT
     description: str = ""
     status: str = BeadStatus.OPEN
     priority: int = DEFAULT_PRIORITY

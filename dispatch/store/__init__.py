@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine
 
+from dispatch.models.identity import IncarnationId
 from dispatch.ports import Clock
 from dispatch.store.clock import DatabaseClock, FixedClock
 from dispatch.store.dispatching import DispatchRecords
@@ -22,16 +23,27 @@ from dispatch.store.units import Units
 
 
 class Store:
-    """The database of a deployment. `lease` is how long a worker or run that is not heard of still counts as alive."""
+    """The database of a deployment.
 
-    def __init__(self, engine: Engine, *, lease: timedelta, clock: Clock | None = None) -> None:
+    `lease` is how long a worker or run that is not heard of still counts as alive. With `within`, dispatch uses only
+    the agents of that worker; else those of all workers that serve the queues.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        lease: timedelta,
+        clock: Clock | None = None,
+        within: IncarnationId | None = None,
+    ) -> None:
         self.engine = engine
         self.units = Units(engine, clock or DatabaseClock())
         self.projects = ProjectRecords(self.units)
         self.imports = ImportRecords(self.units)
         self.edits = EditRecords(self.units)
         self.reading = ReadingRecords(self.units)
-        self.dispatching = DispatchRecords(self.units, lease)
+        self.dispatching = DispatchRecords(self.units, lease, within)
         self.rescue = RescueRecords(self.units)
         self.running = RunningRecords(self.units, lease)
         self.settling = SettlingRecords(self.units)

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from dispatch.models.agent import LOCAL_POOL
 from dispatch.models.dispatching import Candidate, Handover, Lane, Placement, Refusal, StatusState, Supply, SystemStatus
-from dispatch.models.identity import BeadKey, ProjectId, RunId, StepId, uuid7
+from dispatch.models.identity import BeadKey, IncarnationId, ProjectId, RunId, StepId, uuid7
 from dispatch.models.messages import TaskMessage
 from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, BeadEvent, RunEvent, RunState, StepState
 from dispatch.store import beads, guard, history, records, schema
@@ -37,14 +38,15 @@ ORDER BY lane.number, bead.priority, bead.created_at, bead.id
 class Round:
     """One look at the world and what is decided on it, in one transaction."""
 
-    def __init__(self, tx: Transaction, lease: timedelta) -> None:
+    def __init__(self, tx: Transaction, lease: timedelta, within: IncarnationId | None) -> None:
         self._tx = tx
         self._lease = lease
+        self._within = within
 
     def supply(self, project_id: ProjectId | None = None, *, lock: bool = True) -> Supply:
         """Say who could work now. The idle agents stay locked until the round ends, unless `lock` is False."""
         connection = self._tx.connection
-        roles = {row.id: tuple(row.roles) for row in connection.execute(_fresh(self._tx, self._lease))}
+        roles = {row.id: tuple(row.roles) for row in connection.execute(_fresh(self._tx, self._lease, self._within))}
         agents = schema.agents
         idle = (
             select(agents, text("NULL AS run_id"))
@@ -183,22 +185,23 @@ class Round:
 class DispatchRecords:
     """The store as the dispatcher sees it."""
 
-    def __init__(self, units: Units, lease: timedelta) -> None:
+    def __init__(self, units: Units, lease: timedelta, within: IncarnationId | None) -> None:
         self._units = units
         self._lease = lease
+        self._within = within
 
     @contextmanager
     def round(self) -> Iterator[Round]:
         """Open a round: the caller is the only tick until it ends."""
         with self._units.begin() as tx:
             tx.lock_tick()
-            yield Round(tx, self._lease)
+            yield Round(tx, self._lease, self._within)
 
     @contextmanager
     def look(self) -> Iterator[Round]:
         """Open a round for looking only, as `dispatch plan` does: it locks nothing and is rolled back."""
         with self._units.read() as tx:
-            yield Round(tx, self._lease)
+            yield Round(tx, self._lease, self._within)
 
     def mark_published(self, run_ids: Sequence[RunId]) -> None:
         """Note that the bus took these runs' messages."""
@@ -254,10 +257,12 @@ def task_message(run: Row[Any]) -> TaskMessage:
     )
 
 
-def _fresh(tx: Transaction, lease: timedelta) -> Any:
+def _fresh(tx: Transaction, lease: timedelta, within: IncarnationId | None) -> Any:
+    """Select the workers that count: those on the queues, or only the one that serves itself."""
     incarnations = schema.incarnations
+    counts = incarnations.c.pool != LOCAL_POOL if within is None else incarnations.c.id == within
     return select(incarnations.c.id, incarnations.c.roles).where(
-        ~incarnations.c.gone, ~incarnations.c.stopping, incarnations.c.heartbeat_at > tx.now() - lease
+        counts, ~incarnations.c.gone, ~incarnations.c.stopping, incarnations.c.heartbeat_at > tx.now() - lease
     )
 
 

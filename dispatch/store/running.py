@@ -230,7 +230,7 @@ def _free(tx: Transaction, agent_id: AgentId | None) -> None:
 
 
 def _swap(tx: Transaction, agent_id: AgentId, row: Any) -> bool:
-    """Take the agent that is reserved for another pending run, which gets this run's; False when it has just started."""
+    """Take the agent reserved for another pending run, which gets this run's; False when that has just started."""
     other = tx.connection.execute(
         select(_RUNS.c.id)
         .where(_RUNS.c.agent_id == agent_id, _RUNS.c.state == RunState.PENDING)

@@ -6,8 +6,11 @@ Lock order, everywhere: tick, project, bead, run, agent (PROTOCOL, rule 4).
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import ColumnElement, Connection, text
+from sqlalchemy.exc import OperationalError
 
+from dispatch.errors import TickBusyError
 from dispatch.models.identity import ProjectId
 from dispatch.ports import Clock
 
@@ -26,9 +29,14 @@ class Transaction:
         return self.clock.now()
 
     def lock_tick(self) -> None:
-        """Wait at most 2 s to be the only tick; raises `OperationalError` (lock not available) after that."""
+        """Wait at most 2 s to be the only tick; raises `TickBusyError` after that."""
         self.connection.execute(text("SET LOCAL lock_timeout = '2s'"))
-        self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TICK_LOCK})
+        try:
+            self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TICK_LOCK})
+        except OperationalError as error:
+            if isinstance(error.orig, LockNotAvailable):
+                raise TickBusyError from error
+            raise
 
     def lock_project(self, project_id: ProjectId) -> bool:
         """Take the lock under which a project's graph and statuses are written; False when there is no such project.

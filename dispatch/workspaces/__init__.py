@@ -1,1 +1,30 @@
 """Where runs work: git worktrees, and how finished work lands."""
+
+from dispatch.workspaces.branches import branch_name
+from dispatch.workspaces.exclusion import ignore_home
+from dispatch.workspaces.landing import (
+    AlreadyLanded,
+    Conflict,
+    Landed,
+    LandingResult,
+    NotNow,
+    RedTests,
+    land,
+)
+from dispatch.workspaces.repository import Repository
+from dispatch.workspaces.worktrees import GitWorktrees, Worktree
+
+__all__ = [
+    "AlreadyLanded",
+    "Conflict",
+    "GitWorktrees",
+    "Landed",
+    "LandingResult",
+    "NotNow",
+    "RedTests",
+    "Repository",
+    "Worktree",
+    "branch_name",
+    "ignore_home",
+    "land",
+]

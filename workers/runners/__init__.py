@@ -1,1 +1,18 @@
 """Runners: ways to start an agent and to understand what it says."""
+
+from workers.runners.base import ProcessIdentity, Runner, RunnerContext
+from workers.runners.command import CommandRunner
+from workers.runners.control import RunControl
+from workers.runners.processes import end_process_group
+from workers.runners.python import Emit, PythonRunner
+
+__all__ = [
+    "CommandRunner",
+    "Emit",
+    "ProcessIdentity",
+    "PythonRunner",
+    "RunControl",
+    "Runner",
+    "RunnerContext",
+    "end_process_group",
+]

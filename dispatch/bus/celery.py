@@ -1,0 +1,137 @@
+"""The Celery bus: one chord a step, and the configuration that every Celery process of a deployment shares.
+
+Each setting is here because something else was measured to fail; PROTOCOL and DESIGN say what.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from celery import Celery, chord
+
+from dispatch.models.identity import ProjectId, RunId
+from dispatch.models.messages import TaskMessage
+from dispatch.settings import Settings
+
+RUN_TASK: Final = "workers.tasks.run"
+SETTLE_TASK: Final = "workers.tasks.settle"
+ERRBACK_TASK: Final = "workers.tasks.hurry"
+TICK_TASK: Final = "workers.tasks.tick"
+NUDGE_TASK: Final = "workers.tasks.nudge"
+LAND_TASK: Final = "workers.tasks.land"
+HOUSEKEEPING_TASK: Final = "workers.tasks.housekeeping"
+
+CONTROL_QUEUE: Final = "control"
+RESULTS_QUEUE: Final = "results"
+LANDING_QUEUE: Final = "landing"
+ROLE_QUEUE_PREFIX: Final = "role."
+
+NUDGE_EXPIRES: Final = 4.0
+_RETRY: Final = {"max_retries": 3, "interval_start": 0.0, "interval_step": 0.2, "interval_max": 0.5}
+_DAY: Final = 86_400
+
+
+def role_queue(role: str) -> str:
+    """Return the name of a role's queue."""
+    return f"{ROLE_QUEUE_PREFIX}{role}"
+
+
+def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Celery:
+    """Return a Celery application for a deployment; workers, beat, Flower and publishers all use one made here."""
+    app = Celery("workers", broker=broker_url, backend=result_backend_url)
+    transport: dict[str, Any] = {
+        "global_keyprefix": f"{settings.key_prefix}:",
+        "socket_timeout": 30,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+    }
+    is_redis = broker_url.startswith(("redis", "rediss", "valkey"))
+    app.conf.update(
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_max_tasks_per_child=200,
+        worker_max_memory_per_child=1_000_000,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        task_track_started=True,
+        task_publish_retry_policy=_RETRY,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=transport if is_redis else {},
+        result_backend_transport_options={"global_keyprefix": f"{settings.key_prefix}:"},
+        redis_socket_connect_timeout=5,
+        redis_socket_timeout=30,
+        redis_socket_keepalive=True,
+        result_expires=_DAY,
+        result_chord_ordered=False,
+        task_routes={
+            SETTLE_TASK: {"queue": RESULTS_QUEUE},
+            ERRBACK_TASK: {"queue": RESULTS_QUEUE},
+            HOUSEKEEPING_TASK: {"queue": RESULTS_QUEUE},
+            TICK_TASK: {"queue": CONTROL_QUEUE},
+            NUDGE_TASK: {"queue": CONTROL_QUEUE},
+            LAND_TASK: {"queue": LANDING_QUEUE},
+        },
+        timezone="UTC",
+        enable_utc=True,
+        worker_hijack_root_logger=False,
+    )
+    return app
+
+
+class CeleryBus:
+    """Hands steps to workers through a broker."""
+
+    def __init__(self, app: Celery, settings: Settings) -> None:
+        self._app = app
+        self._hard_grace = settings.dispatch.hard_grace.total_seconds()
+
+    def publish_task(self, project_id: ProjectId, task: TaskMessage) -> None:
+        """Hand over a step of one run to the queue of its role."""
+        self.publish_step(project_id, [task])
+
+    def publish_task_for_role(self, project_id: ProjectId, role: str, task: TaskMessage) -> None:
+        """Hand over a step of one run to the queue of `role`, whatever role the task names."""
+        self._publish([task], role)
+
+    def publish_step(self, project_id: ProjectId, tasks: Sequence[TaskMessage]) -> None:
+        """Hand over the runs of one step as one chord: a header for each, the result handler as its body."""
+        self._publish(tasks, None)
+
+    def _publish(self, tasks: Sequence[TaskMessage], role: str | None) -> None:
+        run_ids = [str(task.run_id) for task in tasks]
+        body = self._app.signature(SETTLE_TASK).set(queue=RESULTS_QUEUE, ignore_result=True)
+        errback = self._app.signature(ERRBACK_TASK, args=[run_ids], immutable=True)
+        body.link_error(errback.set(queue=RESULTS_QUEUE, ignore_result=True))
+        chord([self._header(task, role or task.role) for task in tasks], body, app=self._app).apply_async(
+            retry=True, retry_policy=_RETRY
+        )
+
+    def _header(self, task: TaskMessage, role: str) -> Any:
+        """The order for one run. Celery's limits stand behind the runner's own: soft at a third of the grace, then hard."""
+        return self._app.signature(RUN_TASK, args=[task.model_dump(mode="json")], immutable=True).set(
+            task_id=str(task.run_id),
+            queue=role_queue(role),
+            soft_time_limit=task.timeout_seconds + self._hard_grace / 3,
+            time_limit=task.timeout_seconds + self._hard_grace,
+        )
+
+    def publish_settle(self, run_id: RunId) -> None:
+        """Ask for a reported run to be settled."""
+        self._send(SETTLE_TASK, RESULTS_QUEUE, [[str(run_id)]])
+
+    def publish_landing(self, project_id: ProjectId) -> None:
+        """Ask for what waits to land in a project to be landed."""
+        self._send(LAND_TASK, LANDING_QUEUE, [project_id])
+
+    def publish_nudge(self) -> None:
+        """Ask for a tick now; the wish is dropped when no ticker takes it in time, since beat's next one will do."""
+        self._send(NUDGE_TASK, CONTROL_QUEUE, [], expires=NUDGE_EXPIRES)
+
+    def _send(self, task: str, queue: str, args: list[Any], **options: Any) -> None:
+        self._app.send_task(
+            task, args=args, queue=queue, ignore_result=True, retry=True, retry_policy=_RETRY, **options
+        )

@@ -1,0 +1,129 @@
+"""The dispatcher: finds beads that can go, claims them with agents, and hands them to the bus."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import structlog
+
+from dispatch.dispatcher import choosing
+from dispatch.dispatcher.status import StatusKeeper, StatusRecords
+from dispatch.models.dispatching import (
+    Candidate,
+    DispatchResult,
+    Handover,
+    Lane,
+    Placement,
+    Plan,
+    Refusal,
+    Supply,
+    SystemStatus,
+)
+from dispatch.models.identity import BeadId, ProjectId, RunId
+from dispatch.ports import MessageBus
+from dispatch.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Round(Protocol):
+    """One look at the world and what is decided on it, in one transaction."""
+
+    def supply(self, project_id: ProjectId | None = None, *, lock: bool = True) -> Supply: ...
+    def candidates(self, lanes: Sequence[Lane]) -> list[Candidate]: ...
+    def claim(self, placements: Sequence[Placement]) -> list[Handover]: ...
+    def refuse(self, refusals: Sequence[Refusal]) -> None: ...
+
+
+class Rounds(StatusRecords, Protocol):
+    """What the dispatcher needs of the store."""
+
+    def round(self) -> AbstractContextManager[Round]: ...
+    def look(self) -> AbstractContextManager[Round]: ...
+    def mark_published(self, run_ids: Sequence[RunId]) -> None: ...
+
+
+class DispatchStore(Protocol):
+    """The part of the store that the dispatcher uses."""
+
+    @property
+    def dispatching(self) -> Rounds: ...
+
+
+class Dispatcher:
+    """Decides what goes next. Any number of them may work at once, in any processes; the database orders them."""
+
+    def __init__(self, store: DispatchStore, bus: MessageBus, settings: Settings) -> None:
+        self._store = store.dispatching
+        self._bus = bus
+        self._settings = settings
+        self._status = StatusKeeper(store.dispatching)
+
+    def dispatch_once(self, project_id: ProjectId | None = None) -> DispatchResult:
+        """Dispatch at most one bead, of one project or of any. When none went, `error` says why."""
+        handovers, parked = self._go(project_id, 1)
+        if not handovers:
+            return DispatchResult(dispatched=False, project_id=project_id, error=parked)
+        return _result(handovers[0])
+
+    def dispatch(self, project_id: ProjectId | None = None, limit: int | None = None) -> list[DispatchResult]:
+        """Dispatch everything that can go now, at most `limit` beads; return one result for each that went."""
+        handovers, _ = self._go(project_id, limit)
+        return [_result(handover) for handover in handovers]
+
+    def _go(self, project_id: ProjectId | None, limit: int | None) -> tuple[list[Handover], str]:
+        with self._store.round() as round_:
+            supply = round_.supply(project_id)
+            plan = self._decide(round_, supply, limit)
+            handovers = round_.claim(plan.placements)
+            round_.refuse(plan.refusals)
+        self.hand_over(handovers)
+        return handovers, self._status.note(supply, plan)
+
+    def plan(self, project_id: ProjectId | None = None) -> Plan:
+        """Say where each bead that can go now would go, and why, changing nothing."""
+        with self._store.look() as round_:
+            return self._decide(round_, round_.supply(project_id, lock=False), None)
+
+    def _decide(self, round_: Round, supply: Supply, limit: int | None) -> Plan:
+        lanes = choosing.lanes(supply, self._settings, limit)
+        return choosing.choose(round_.candidates(lanes), supply, self._settings, limit)
+
+    def hand_over(self, handovers: Sequence[Handover]) -> int:
+        """Publish steps that are in the database; return how many the bus took.
+
+        One that it does not take now stays pending, and the rescue of a later tick publishes it.
+        """
+        taken = 0
+        for handover in handovers:
+            try:
+                self._publish(handover)
+            except Exception as error:  # noqa: BLE001 - brokers fail in many ways; the row is the outbox
+                log.warning("the bus did not take a step", step=str(handover.step_id), cause=repr(error))
+                break
+            self._store.mark_published(handover.run_ids)
+            taken += 1
+        return taken
+
+    def _publish(self, handover: Handover) -> None:
+        if len(handover.tasks) == 1:
+            self._bus.publish_task(handover.project_id, handover.tasks[0])
+        else:
+            self._bus.publish_step(handover.project_id, handover.tasks)
+
+    def system_status(self, project_id: ProjectId | None = None) -> SystemStatus:
+        """Return whether the system, or one project of it, is at work, and why not. The same for every process."""
+        return self._status.read(project_id)
+
+
+def _result(handover: Handover) -> DispatchResult:
+    task = handover.tasks[0]
+    return DispatchResult(
+        dispatched=True,
+        project_id=handover.project_id,
+        bead_id=BeadId(task.bead_id),
+        agent_id=handover.agents[0],
+        run_id=RunId(task.run_id),
+        role=task.role,
+        reason=handover.reason,
+    )

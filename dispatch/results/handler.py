@@ -1,0 +1,170 @@
+"""The result handler: settles what runs report, exactly once each."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+import structlog
+
+from dispatch.errors import NotFoundError
+from dispatch.escalation import settle_broken
+from dispatch.models.bead import Bead
+from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
+from dispatch.models.landing import LandingResult
+from dispatch.models.messages import ResultMessage
+from dispatch.models.run import PendingTask, Run
+from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, Settled
+from dispatch.models.states import BeadEvent
+from dispatch.ports import Decision, MessageBus
+from dispatch.results.judging import judge, judge_landing
+from dispatch.settings import Settings
+
+MAX_SETTLE_FAILURES = 5
+SWEEP_AFTER = timedelta(seconds=5)
+NUDGE_LIVES = timedelta(seconds=4)
+"""How long a nudge may wait in its queue; an older one expires there."""
+
+log = structlog.get_logger(__name__)
+
+
+class ResultRecords(Protocol):
+    """What the handler needs of the store."""
+
+    def settle(self, run_id: RunId, decide: Callable[[JoinedStep], BeadEffect]) -> Settled | None: ...
+    def join(self, step_id: StepId, decide: Callable[[JoinedStep], BeadEffect]) -> BeadEffect | None: ...
+    def note_failed_settle(self, run_id: RunId, cause: str) -> int: ...
+    def finish_landing(self, key: BeadKey, effect: BeadEffect) -> tuple[BeadId, ...]: ...
+    def escalate(self, key: BeadKey, escalation: Escalation) -> Decision: ...
+    def resolve(self, name: str) -> BeadKey: ...
+    def find_bead(self, key: BeadKey) -> Bead | None: ...
+    def find_run(self, run_id: UUID) -> Run | None: ...
+    def pending_tasks(self) -> list[PendingTask]: ...
+    def pending_count(self) -> int: ...
+    def stale_reports(self, age: timedelta, *, max_failures: int) -> list[RunId]: ...
+    def stale_steps(self) -> list[StepId]: ...
+
+
+class Reports(Protocol):
+    """Where a result is written before it is handled."""
+
+    def report(self, message: ResultMessage) -> bool: ...
+
+
+class Wishes(Protocol):
+    """Where the wish for a tick is counted."""
+
+    def want(self, *, queued_for: timedelta) -> bool: ...
+
+
+class ResultStore(Protocol):
+    """The part of the store that the handler uses."""
+
+    @property
+    def settling(self) -> ResultRecords: ...
+    @property
+    def running(self) -> Reports: ...
+    @property
+    def rescue(self) -> Wishes: ...
+
+
+class ResultHandler:
+    """Handles results. Every call may come twice, late, or for something unknown; each result counts once."""
+
+    def __init__(self, store: ResultStore, bus: MessageBus, settings: Settings) -> None:
+        self._records = store.settling
+        self._reports = store.running
+        self._wishes = store.rescue
+        self._bus = bus
+        self._settings = settings
+
+    def track(
+        self, correlation_id: RunId, project_id: ProjectId, bead_id: BeadId, agent_id: AgentId, role: str
+    ) -> PendingTask:
+        """Return the pending task of a run that was claimed with these facts.
+
+        A run is tracked from its claim on, in the same transaction, so there is nothing to add here; the call says
+        whether the caller's picture is right. Raises `NotFoundError` when no open run has them.
+        """
+        for task in self._records.pending_tasks():
+            facts = (task.project_id, task.bead_id, task.agent_id, task.role)
+            if task.correlation_id == correlation_id and facts == (project_id, bead_id, agent_id, role):
+                return task
+        raise NotFoundError(thing="open run", name=str(correlation_id), cure="See `dispatch runs`.")
+
+    def handle_result(self, result: ResultMessage) -> PendingTask | None:
+        """Write and settle a result. None: it is unknown, late (its fence is wrong), or was handled already."""
+        task = next((task for task in self._records.pending_tasks() if task.correlation_id == result.run_id), None)
+        if task is None or not self._reports.report(result):
+            return None
+        return task if self.settle(RunId(result.run_id)) is not None else None
+
+    def get_pending(self) -> list[PendingTask]:
+        """Return copies of the views of all open runs, oldest first."""
+        return self._records.pending_tasks()
+
+    def pending_count(self) -> int:
+        """Return how many runs are open."""
+        return self._records.pending_count()
+
+    def settle(self, run_id: RunId) -> Settled | None:
+        """Settle a reported run and see to what follows from it. None: there was nothing to settle."""
+        settled = self._records.settle(run_id, self._judge)
+        if settled is not None:
+            self._follow_up(settled.run.project_id, settled.effect)
+        return settled
+
+    def try_settle(self, run_id: RunId) -> Settled | None:
+        """Settle like `settle`, but count a failure on the run; the fifth one blocks its bead behind a decision."""
+        try:
+            return self.settle(run_id)
+        except Exception as error:
+            self._note_failure(run_id, f"{type(error).__name__}: {error}")
+            raise
+
+    def _note_failure(self, run_id: RunId, cause: str) -> None:
+        failures = self._records.note_failed_settle(run_id, cause)
+        log.warning("a run could not be settled", run_id=str(run_id), failures=failures, cause=cause)
+        run = self._records.find_run(run_id)
+        bead = self._records.find_bead(run.bead_key) if run else None
+        if failures == MAX_SETTLE_FAILURES and bead is not None:
+            self._records.escalate(bead.key, settle_broken(bead, str(run_id), cause))
+
+    def sweep(self) -> list[RunId]:
+        """Settle what was reported more than 5 s ago, and join steps that nobody joined: a lost message left them."""
+        settled = []
+        for run_id in self._records.stale_reports(SWEEP_AFTER, max_failures=MAX_SETTLE_FAILURES):
+            if self._survives(lambda run_id=run_id: self.try_settle(run_id), run=str(run_id)):  # type: ignore[misc]
+                settled.append(run_id)
+        for step_id in self._records.stale_steps():
+            self._survives(lambda step_id=step_id: self._records.join(step_id, self._judge), step=str(step_id))  # type: ignore[misc]
+        return settled
+
+    def _survives(self, work: Callable[[], Any], **names: str) -> bool:
+        """Do one thing of a sweep; one that raises is logged and does not keep the others from their turn."""
+        try:
+            return work() is not None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it was counted on the run, and the sweep goes on
+            log.warning("the sweep left something behind", cause=repr(error), **names)
+            return False
+
+    def landed(self, bead: Bead, result: LandingResult) -> BeadEffect | None:
+        """Apply what a landing came to. None: it is to be tried again later."""
+        effect = judge_landing(bead, result, self._settings)
+        if effect is not None:
+            self._records.finish_landing(bead.key, effect)
+            self.nudge()
+        return effect
+
+    def nudge(self) -> None:
+        """Ask for a tick now, unless one is on its way."""
+        if self._wishes.want(queued_for=NUDGE_LIVES):
+            self._bus.publish_nudge()
+
+    def _judge(self, joined: JoinedStep) -> BeadEffect:
+        return judge(joined, self._settings)
+
+    def _follow_up(self, project_id: ProjectId, effect: BeadEffect | None) -> None:
+        if effect is not None and effect.event is BeadEvent.AWAIT_LANDING:
+            self._bus.publish_landing(project_id)
+        self.nudge()

@@ -1,0 +1,34 @@
+"""What a bead says about who should do it. Source: SPEC, "Routing"."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from dispatch.settings import normal_name, parse_duration
+
+ROLE_LABEL = "role:"
+PERSONA_KEY = "requires_persona"
+TIMEOUT_KEY = "timeout"
+
+
+def role_hint(labels: Iterable[str], metadata: Mapping[str, Any]) -> str:
+    """Return the role or alias that a bead asks for, in normal form; empty when it asks for none.
+
+    `metadata.requires_persona` goes before a label `role:<role>`. A `default/` prefix of a persona is ignored.
+    """
+    persona = metadata.get(PERSONA_KEY)
+    if isinstance(persona, str) and persona.strip():
+        return normal_name(persona.removeprefix("default/"))
+    for label in labels:
+        if label.lower().startswith(ROLE_LABEL):
+            return normal_name(label[len(ROLE_LABEL) :])
+    return ""
+
+
+def bead_timeout(metadata: Mapping[str, Any]) -> timedelta | None:
+    """Return the limit that `metadata.timeout` ("45m") sets for a bead's runs; None when it sets none.
+
+    Raises ValueError for one that is no duration.
+    """
+    value = metadata.get(TIMEOUT_KEY)
+    return parse_duration(value) if value is not None else None

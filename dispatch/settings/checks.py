@@ -1,0 +1,180 @@
+"""What no single key can tell: names that must agree with each other, and times that must fit."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dispatch.settings.durations import format_duration
+from dispatch.settings.model import RunnerKind, RunnerSettings, Settings, normal_name
+from dispatch.settings.nearest import did_you_mean
+from dispatch.settings.toml_lines import KeyPath
+
+_NAMES = {
+    "workers": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, hyphens and underscores"),
+    "runners": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, points, hyphens and underscores"),
+    "roles": (r"[a-z0-9]+(-[a-z0-9]+)*", "lower-case words joined by hyphens"),
+    "projects": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, points, hyphens and underscores"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A contradiction: the key to point at, what is wrong, and what to do. Both texts are complete sentences
+    (the problem without its full stop).
+    """
+
+    path: KeyPath
+    problem: str
+    cure: str
+
+
+def contradictions(settings: Settings) -> Iterator[Finding]:
+    """Find what contradicts itself in a configuration whose every key is right."""
+    yield from _names(settings)
+    if settings.home.exists() and not settings.home.is_dir():
+        yield Finding(("home",), f"the home {settings.home} is not a directory", "Name a directory, or a new one.")
+    yield from _times(settings)
+    yield from _servers(settings)
+    for name, runner in settings.runners.items():
+        yield from _runner(name, runner)
+    yield from _roles(settings)
+    yield from _aliases(settings)
+    yield from _workers(settings)
+    yield from _projects(settings)
+
+
+def _names(settings: Settings) -> Iterator[Finding]:
+    for table, (pattern, allowed) in _NAMES.items():
+        for name in getattr(settings, table):
+            if not re.fullmatch(pattern, name):
+                yield Finding((table, name), f'"{name}" cannot be a name in [{table}]', f"Use {allowed}.")
+
+
+def _times(settings: Settings) -> Iterator[Finding]:
+    heartbeat, lease = settings.dispatch.heartbeat, settings.dispatch.lease
+    if lease <= 2 * heartbeat:
+        yield Finding(
+            ("dispatch", "lease"),
+            f"the lease ({format_duration(lease)}) is not longer than two heartbeats ({format_duration(heartbeat)} "
+            "each), so that one late heartbeat would lose a healthy run",
+            f"Make the lease longer than {format_duration(2 * heartbeat)}, or the heartbeat shorter.",
+        )
+    first, longest = settings.guards.cooldown
+    if first > longest:
+        yield Finding(
+            ("guards", "cooldown"),
+            f"the first cooldown ({format_duration(first)}) is longer than the longest ({format_duration(longest)})",
+            "Write the shorter one first.",
+        )
+
+
+def _servers(settings: Settings) -> Iterator[Finding]:
+    scheme = settings.broker_url.partition("://")[0]
+    if scheme in ("amqp", "amqps", "pyamqp") and not settings.result_backend_url:
+        yield Finding(
+            ("broker_url",),
+            "an AMQP broker keeps no results, and the hand-over of a run needs them",
+            "Set result_backend_url to a Valkey or Redis, for example redis://host:6379/0.",
+        )
+
+
+def _runner(name: str, runner: RunnerSettings) -> Iterator[Finding]:
+    table = ("runners", name)
+    if runner.kind is RunnerKind.COMMAND:
+        if not runner.argv or not runner.argv[0]:
+            yield Finding(table, f'the command runner "{name}" has no argv', 'Add argv = ["program", "argument"].')
+        if runner.target:
+            yield Finding((*table, "target"), f'the command runner "{name}" cannot have a target', "Remove it.")
+    else:
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", runner.target):
+            yield Finding(
+                (*table, "target") if runner.target else table,
+                f'the python runner "{name}" has no target of the form module:function',
+                'Write for example target = "my_agents.fixer:run".',
+            )
+        if runner.argv:
+            yield Finding((*table, "argv"), f'the python runner "{name}" cannot have an argv', "Remove it.")
+    for variable in runner.env:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+            yield Finding(
+                (*table, "env"),
+                f'"{variable}" in the env of runner "{name}" is not the name of a variable',
+                "List names only, without values; the values come from the environment of the worker.",
+            )
+        elif variable.startswith("DISPATCH_"):
+            yield Finding(
+                (*table, "env"),
+                f'runner "{name}" would pass on {variable}, and an agent is never told dispatch\'s own configuration',
+                "Take it out of env.",
+            )
+
+
+def _roles(settings: Settings) -> Iterator[Finding]:
+    for name, role in settings.roles.items():
+        for runner in role.runners:
+            if runner not in settings.runners:
+                yield Finding(
+                    ("roles", name, "runners"),
+                    f'role "{name}" names the unknown runner "{runner}"',
+                    did_you_mean(runner, settings.runners) or f"Add [runners.{runner}], or name one that exists.",
+                )
+        if role.instructions is not None and not role.instructions.is_file():
+            yield Finding(
+                ("roles", name, "instructions"),
+                f'there is no file {role.instructions} with the instructions of role "{name}"',
+                "Write that file, or correct the path; it is relative to the configuration file.",
+            )
+
+
+def _aliases(settings: Settings) -> Iterator[Finding]:
+    owners: dict[str, str] = {}
+    for name, role in settings.roles.items():
+        for alias in map(normal_name, role.aliases):
+            path = ("roles", name, "aliases")
+            if not alias:
+                yield Finding(path, f'role "{name}" has an empty alias', "Remove it.")
+            elif alias in settings.roles:
+                yield Finding(
+                    path, f'the alias "{alias}" of role "{name}" is itself a role', "Choose another alias, or none."
+                )
+            elif owners.setdefault(alias, name) != name:
+                yield Finding(
+                    path,
+                    f'the alias "{alias}" of role "{name}" is also one of role "{owners[alias]}"',
+                    "Leave it to one of them.",
+                )
+
+
+def _workers(settings: Settings) -> Iterator[Finding]:
+    for name, worker in settings.workers.items():
+        path = ("workers", name, "roles")
+        if not worker.roles:
+            yield Finding(path, f'worker "{name}" serves no roles', 'List at least one: roles = ["backend-engineer"].')
+        for role in worker.roles:
+            if role in settings.roles:
+                if not settings.roles[role].runners:
+                    yield Finding(
+                        ("roles", role),
+                        f'role "{role}" has no runner, and worker "{name}" serves it',
+                        'Say how its agents are started: runners = ["<name of a runner>"].',
+                    )
+            else:
+                yield Finding(path, f'worker "{name}" serves the unknown role "{role}"', _role_cure(settings, role))
+
+
+def _projects(settings: Settings) -> Iterator[Finding]:
+    for name, project in settings.projects.items():
+        asked = "default_role" in project.model_fields_set
+        if asked and settings.resolve_role(project.default_role) not in settings.roles:
+            yield Finding(
+                ("projects", name, "default_role"),
+                f'project "{name}" has the unknown default role "{project.default_role}"',
+                _role_cure(settings, project.default_role),
+            )
+
+
+def _role_cure(settings: Settings, written: str) -> str:
+    resolved = settings.resolve_role(written)
+    if resolved in settings.roles:
+        return f'Write the role itself: "{resolved}".'
+    return did_you_mean(resolved, settings.roles) or f"Add [roles.{resolved}], or name a role that exists."

@@ -1,0 +1,284 @@
+"""What can be configured: one frozen model, with the questions the other rooms ask of it."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, DURATION_EXAMPLES, parse_duration
+from dispatch.settings.toml_lines import KeyPath
+
+
+class DispatchMode(StrEnum):
+    QUEUE = "queue"
+    LOCAL = "local"
+    AUTO = "auto"
+
+
+class Pool(StrEnum):
+    PREFORK = "prefork"
+    THREADS = "threads"
+
+
+class RunnerKind(StrEnum):
+    COMMAND = "command"
+    PYTHON = "python"
+
+
+class Landing(StrEnum):
+    """What happens to accepted work: merged into the target branch, or left on the bead's branch."""
+
+    MERGE = "merge"
+    NONE = "none"
+
+
+def refusal(problem: str, cure: str) -> PydanticCustomError:
+    """Build the error of a validator here. `problem` is a phrase that follows `key = value`, `cure` a sentence."""
+    return PydanticCustomError("setting", "{problem}. {cure}", {"problem": problem, "cure": cure})
+
+
+def normal_name(name: str) -> str:
+    """Return a role's name in its normal form: lower case, words joined by single hyphens."""
+    return re.sub(r"[\s_-]+", "-", name.strip().lower()).strip("-")
+
+
+def _read_duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    wrong = refusal("is not a duration", f"Write for example {DURATION_EXAMPLES}.")
+    if not isinstance(value, str | int | float):
+        raise wrong
+    try:
+        return parse_duration(value)
+    except ValueError as unreadable:
+        raise wrong from unreadable
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+def _above_zero(value: timedelta) -> timedelta:
+    if value <= timedelta():
+        raise refusal("is not longer than nothing", f"Write a duration above zero, for example {DURATION_EXAMPLES}.")
+    return value
+
+
+def _first_and_longest(value: object) -> object:
+    if not (isinstance(value, list | tuple) and len(value) == 2):
+        raise refusal("is not a pair of durations", 'Write the first and the longest wait: ["10s", "5m"].')
+    return value
+
+
+def _known_landing(value: object) -> object:
+    if value == "pr":
+        raise refusal("is not in this version", 'Use "merge", or "none" and open the pull request yourself.')
+    return value
+
+
+def _argument_list(value: object) -> object:
+    if isinstance(value, str):
+        raise refusal("is a text, not a list", 'Write a list, each element in quotes of its own: ["one", "two"].')
+    return value
+
+
+def _database_scheme(url: str) -> str:
+    if url and not re.match(r"(postgres|postgresql|postgresql\+psycopg)://", url):
+        raise refusal("is not the address of a PostgreSQL", "Write postgresql://user:password@host/database.")
+    return url
+
+
+def _with_scheme(url: str) -> str:
+    if url and not re.match(r"[a-z][a-z0-9+.-]*://", url):
+        raise refusal("is not an address", "Write for example redis://host:6379/0.")
+    return url
+
+
+def _prefix(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
+        raise refusal("cannot be a key prefix", "Use letters, digits, points, hyphens and underscores.")
+    return value
+
+
+PositiveDuration = Annotated[timedelta, BeforeValidator(_read_duration), AfterValidator(_above_zero)]
+OptionalDuration = Annotated[PositiveDuration | None, BeforeValidator(_empty_is_none)]
+Waits = Annotated[tuple[PositiveDuration, PositiveDuration], BeforeValidator(_first_and_longest)]
+Arguments = Annotated[tuple[str, ...], BeforeValidator(_argument_list)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_scheme), Field(repr=False)]
+ServerUrl = Annotated[str, AfterValidator(_with_scheme), Field(repr=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class DispatchSettings(_Section):
+    """Times of the protocol. `max_running` caps the runs at once in the whole system; 0: as many as there are agents.
+
+    `hard_grace` is how long after the task timeout Celery ends the pool process by force.
+    """
+
+    dispatch_mode: DispatchMode = DispatchMode.QUEUE
+    tick_interval: PositiveDuration = timedelta(seconds=5)
+    task_timeout: PositiveDuration = DEFAULT_TASK_TIMEOUT
+    hard_grace: PositiveDuration = timedelta(seconds=60)
+    heartbeat: PositiveDuration = timedelta(seconds=10)
+    lease: PositiveDuration = timedelta(seconds=45)
+    max_running: int = Field(default=0, ge=0)
+
+
+class GuardSettings(_Section):
+    """When a failing bead waits (`cooldown`: first and longest wait), and when it goes to a human (`max_failures`)."""
+
+    max_failures: int = Field(default=5, ge=1)
+    cooldown: Waits = (timedelta(seconds=10), timedelta(minutes=5))
+
+    @property
+    def first_cooldown(self) -> timedelta:
+        return self.cooldown[0]
+
+    @property
+    def longest_cooldown(self) -> timedelta:
+        return self.cooldown[1]
+
+
+class WorkerSettings(_Section):
+    """One agent worker that `dispatch up` starts: `concurrency` agents, each able to serve all `roles`."""
+
+    roles: Arguments
+    concurrency: int = Field(default=2, ge=1)
+    pool: Pool = Pool.PREFORK
+
+
+class RunnerSettings(_Section):
+    """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
+
+    `env` names the variables that are passed through besides PATH, HOME and locale.
+    """
+
+    kind: RunnerKind
+    argv: Arguments = ()
+    target: str = ""
+    env: Arguments = ()
+
+
+class RoleSettings(_Section):
+    """A job. `runners` are ordered weakest first; `slots` caps its runs at once in the fleet, 0: no cap."""
+
+    runners: Arguments = ()
+    slots: int = Field(default=0, ge=0)
+    aliases: Arguments = ()
+    instructions: Path | None = None
+    task_timeout: OptionalDuration = None
+
+
+class ProjectSettings(_Section):
+    """What the configuration says of a project; all of it has defaults, so that an unlisted project works."""
+
+    path: Path | None = None
+    target_branch: str = Field(default="main", min_length=1)
+    default_role: str = Field(default="engineering-manager", min_length=1)
+    test_command: Arguments = ()
+    landing: Annotated[Landing, BeforeValidator(_known_landing)] = Landing.MERGE
+    task_timeout: OptionalDuration = None
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Made by `load_settings`; called directly it takes only the values that it is given.
+
+    `home` holds the embedded servers, logs and worktrees. An empty `database_url` or `broker_url` means the embedded
+    server, an empty `result_backend_url` the broker. `key_prefix` parts deployments that share one broker.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True, hide_input_in_errors=True)
+
+    home: Path
+    database_url: DatabaseUrl = ""
+    broker_url: ServerUrl = ""
+    result_backend_url: ServerUrl = ""
+    key_prefix: Annotated[str, AfterValidator(_prefix)] = "dispatch"
+    dispatch: DispatchSettings = DispatchSettings()
+    guards: GuardSettings = GuardSettings()
+    workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
+    runners: Mapping[str, RunnerSettings] = Field(default_factory=dict)
+    roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
+    projects: Mapping[str, ProjectSettings] = Field(default_factory=dict)
+
+    _config_file: Path | None = PrivateAttr(default=None)
+    _origins: Mapping[KeyPath, str] = PrivateAttr(default_factory=dict)
+    _aliases: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing behind the caller's back: file and environment come from `load_settings` alone."""
+        return (init_settings,)
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._aliases = {normal_name(alias): name for name, role in self.roles.items() for alias in role.aliases}
+
+    def read_from(self, config_file: Path | None, origins: Mapping[KeyPath, str]) -> Self:
+        """Return the same settings with the knowledge of where they were read."""
+        known = self.model_copy()
+        known._config_file, known._origins = config_file, dict(origins)
+        return known
+
+    @property
+    def config_file(self) -> Path | None:
+        """The dispatch.toml that was read; None when there is none and the defaults hold."""
+        return self._config_file
+
+    @property
+    def origins(self) -> Mapping[KeyPath, str]:
+        """Where each value that is not a default came from: `dispatch.toml:12`, `environment DISPATCH_X`, `flag`."""
+        return self._origins
+
+    @property
+    def is_embedded_database(self) -> bool:
+        return not self.database_url
+
+    @property
+    def is_embedded_broker(self) -> bool:
+        return not self.broker_url
+
+    @property
+    def effective_result_backend(self) -> str:
+        """The address of the result backend; empty when that is the embedded broker."""
+        return self.result_backend_url or self.broker_url
+
+    def project(self, project_id: str) -> ProjectSettings:
+        """Return what is configured for a project, or the defaults when it is not listed."""
+        return self.projects.get(project_id) or ProjectSettings()
+
+    def role(self, name: str) -> RoleSettings:
+        """Return what is configured for a role or alias, or the defaults when it is not listed."""
+        return self.roles.get(self.resolve_role(name)) or RoleSettings()
+
+    def resolve_role(self, name: str) -> str:
+        """Return the role that a name or alias, in any case and spelling of spaces, means. It may be unknown."""
+        normal = normal_name(name)
+        return self._aliases.get(normal, normal)
+
+    def task_timeout(self, project_id: str, role: str, bead_timeout: timedelta | None = None) -> timedelta:
+        """Return the limit of a run: the bead's, else the role's, else the project's, else the setting.
+
+        Source: SPEC, "Runs, results, time".
+        """
+        return (
+            bead_timeout
+            or self.role(role).task_timeout
+            or self.project(project_id).task_timeout
+            or self.dispatch.task_timeout
+        )

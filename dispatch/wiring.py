@@ -1,0 +1,129 @@
+"""The only place where parts are joined."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dispatch import embedded
+from dispatch.bus.celery import CeleryBus, make_app
+from dispatch.dispatcher import Dispatcher, Tick
+from dispatch.models.identity import IncarnationId, ProjectId
+from dispatch.ports import Clock, MessageBus
+from dispatch.results import ResultHandler
+from dispatch.settings import Settings, load_settings
+from dispatch.store import Store, make_engine, require_current, upgrade
+from dispatch.workspaces import GitWorktrees, Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the servers of a deployment are."""
+
+    database_url: str
+    broker_url: str
+    result_backend_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A wired deployment, as one process uses it."""
+
+    settings: Settings
+    store: Store
+    bus: MessageBus
+    dispatcher: Dispatcher
+    results: ResultHandler
+    tick: Tick
+    worktrees: GitWorktrees
+
+    def repository(self, project_id: ProjectId) -> Repository:
+        """Return the git repository of a project; raises `NotFoundError`."""
+        return _repository(self.store, self.settings, project_id)
+
+    @property
+    def runs_directory(self) -> Path:
+        """Where the assignment and log of each run are kept."""
+        return self.settings.home / "runs"
+
+    @property
+    def worktrees_directory(self) -> Path:
+        return self.settings.home / "worktrees"
+
+    def close(self) -> None:
+        """Give back all connections. The embedded servers go on as long as somebody uses them."""
+        self.store.close()
+
+
+def find_servers(settings: Settings) -> Addresses:
+    """Return where the servers are; the embedded ones are started when they are the ones to use."""
+    servers = None
+    if settings.is_embedded_database or settings.is_embedded_broker:
+        servers = embedded.ensure(settings.home)
+    database_url = settings.database_url or (servers.database_url if servers else "")
+    broker_url = settings.broker_url or (servers.broker_url if servers else "")
+    return Addresses(
+        database_url=with_driver(database_url),
+        broker_url=broker_url,
+        result_backend_url=settings.effective_result_backend or broker_url,
+    )
+
+
+def with_driver(url: str) -> str:
+    """Name the driver in a PostgreSQL address that leaves it open."""
+    for scheme in ("postgres://", "postgresql://"):
+        if url.startswith(scheme):
+            return f"postgresql+psycopg://{url[len(scheme) :]}"
+    return url
+
+
+def open_store(
+    settings: Settings, addresses: Addresses, *, clock: Clock | None = None, within: IncarnationId | None = None
+) -> Store:
+    """Open the database; one of an embedded server is migrated first, since nobody else would.
+
+    With `within`, dispatch uses only the agents of that worker. Raises `UnavailableError` when the schema is another.
+    """
+    engine = make_engine(addresses.database_url)
+    if settings.is_embedded_database:
+        upgrade(engine)
+    else:
+        require_current(engine)
+    return Store(engine, lease=settings.dispatch.lease, clock=clock, within=within)
+
+
+def wire(settings: Settings, store: Store, bus: MessageBus) -> System:
+    """Join the parts around a store and a bus."""
+    dispatcher = Dispatcher(store, bus, settings)
+    results = ResultHandler(store, bus, settings)
+    return System(
+        settings=settings,
+        store=store,
+        bus=bus,
+        dispatcher=dispatcher,
+        results=results,
+        tick=Tick(store, dispatcher, bus, settings, sweep=results.sweep),
+        worktrees=GitWorktrees(
+            settings.home / "worktrees", lambda project_id: _repository(store, settings, project_id)
+        ),
+    )
+
+
+def open_system(
+    settings: Settings | None = None, *, home: Path | None = None, bus: MessageBus | None = None
+) -> System:
+    """Open a deployment: settings are loaded unless given, servers found or started, Celery the bus unless given."""
+    settings = settings or load_settings(home=home)
+    addresses = find_servers(settings)
+    if bus is None:
+        app = make_app(settings, addresses.broker_url, addresses.result_backend_url)
+        bus = CeleryBus(app, settings)
+    return wire(settings, open_store(settings, addresses), bus)
+
+
+def connect(home: Path | str | None = None) -> Dispatcher:
+    """Return a dispatcher that is wired to the deployment of `home` (else the one of the working directory)."""
+    return open_system(home=Path(home) if home is not None else None).dispatcher
+
+
+def _repository(store: Store, settings: Settings, project_id: ProjectId) -> Repository:
+    project = store.projects.get(project_id)
+    return Repository(path=project.path, target_branch=settings.project(project_id).target_branch)

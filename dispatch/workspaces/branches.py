@@ -1,0 +1,25 @@
+"""The branch of a bead. An id comes from anybody's file, so it is data, never a path or an argument."""
+
+import hashlib
+import re
+import unicodedata
+
+_PLAIN = re.compile(r"[a-z0-9_](?:[a-z0-9_-]|\.(?![.]|lock(?:\.|$)|$))*")
+"""Ids that can be a branch name as they are, also on a file system that ignores case."""
+_LONGEST_PLAIN = 100
+_LONGEST_HINT = 60
+
+
+def branch_name(bead_id: str) -> str:
+    """Return the branch that follows a bead's work: `bead/<id>` where the id is safe as it is.
+
+    Any other id (upper case, spaces, slashes, unicode, very long, ...) gives `bead/<readable part>=<hash>`. No plain
+    id contains `=`, so two beads never share a branch, and as nothing after `bead/` contains a slash, none is a
+    directory of another's.
+    """
+    if len(bead_id) <= _LONGEST_PLAIN and _PLAIN.fullmatch(bead_id):
+        return f"bead/{bead_id}"
+    digest = hashlib.sha256(bead_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    ascii_id = unicodedata.normalize("NFKD", bead_id).encode("ascii", "ignore").decode()
+    hint = re.sub(r"[^A-Za-z0-9_]+", "-", ascii_id).strip("-")[:_LONGEST_HINT]
+    return f"bead/{hint or 'id'}={digest}"

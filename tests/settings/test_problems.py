@@ -1,0 +1,205 @@
+"""What a user is told of a wrong configuration: the line, what is wrong, and the cure."""
+
+from pathlib import Path
+
+import pytest
+
+from dispatch.errors import ConfigurationError
+from dispatch.settings import load_settings
+
+RUNNER = '[runners.mine]\nkind = "command"\nargv = ["agent"]\n'
+
+
+def told(read, text: str, environ: dict[str, str] | None = None, flags: dict[str, object] | None = None) -> str:
+    with pytest.raises(ConfigurationError) as raised:
+        read(text, environ, flags)
+    assert raised.value.exit_code == 2
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '\n[dispatch]\nleese = "45s"',
+            'dispatch.toml:3: unknown key "leese" in [dispatch]. Did you mean "lease"?',
+        ),
+        (
+            "[guards]\nxyz = 1",
+            'dispatch.toml:2: unknown key "xyz" in [guards]. The keys there are: max_failures, cooldown.',
+        ),
+        ("[gards]\n", 'dispatch.toml:1: unknown key "gards" at the top level. Did you mean "guards"?'),
+        (
+            '[projects."a.b"]\nbranch = "x"',
+            'dispatch.toml:2: unknown key "branch" in [projects."a.b"]. Did you mean "target_branch"?',
+        ),
+        (
+            '[[bug_evidence]]\npattern = "x"',
+            'dispatch.toml:1: unknown key "bug_evidence" at the top level. The keys there are: home, database_url, '
+            "broker_url, result_backend_url, key_prefix, dispatch, guards, workers, runners, roles, projects.",
+        ),
+        (
+            '[dispatch]\nlease = "soon"',
+            'dispatch.toml:2: dispatch.lease = "soon" is not a duration. Write for example 45s, 30m, 1h30m or 500ms.',
+        ),
+        (
+            "[dispatch]\nlease = true",
+            "dispatch.toml:2: dispatch.lease = true is not a duration. Write for example 45s, 30m, 1h30m or 500ms.",
+        ),
+        (
+            "[dispatch]\ntick_interval = 0",
+            "dispatch.toml:2: dispatch.tick_interval = 0 is not longer than nothing. "
+            "Write a duration above zero, for example 45s, 30m, 1h30m or 500ms.",
+        ),
+        (
+            '[dispatch]\ndispatch_mode = "quue"',
+            'dispatch.toml:2: dispatch.dispatch_mode = "quue" is not one of queue, local, auto. Did you mean "queue"?',
+        ),
+        (
+            "[dispatch]\ndispatch_mode = 3",
+            "dispatch.toml:2: dispatch.dispatch_mode = 3 is not one of queue, local, auto. "
+            "Write one of them: queue, local, auto.",
+        ),
+        (
+            '[guards]\nmax_failures = "many"',
+            'dispatch.toml:2: guards.max_failures = "many" is not a whole number. Write a whole number, for example 2.',
+        ),
+        (
+            "[guards]\nmax_failures = 0",
+            "dispatch.toml:2: guards.max_failures = 0 is less than 1. Write 1 or more.",
+        ),
+        (
+            '[guards]\ncooldown = ["1s"]',
+            'dispatch.toml:2: guards.cooldown = ["1s"] is not a pair of durations. '
+            'Write the first and the longest wait: ["10s", "5m"].',
+        ),
+        (
+            '[guards]\ncooldown = [\n"1s",\n"x"]',
+            'dispatch.toml:2: guards.cooldown.1 = "x" is not a duration. Write for example 45s, 30m, 1h30m or 500ms.',
+        ),
+        ("home = 5", 'dispatch.toml:1: home = 5 is not a path. Write it in quotes, for example "some/path".'),
+        (
+            "key_prefix = 5",
+            'dispatch.toml:1: key_prefix = 5 is not a text. Write it in quotes, for example "main".',
+        ),
+        (
+            'key_prefix = "a b"',
+            'dispatch.toml:1: key_prefix = "a b" cannot be a key prefix. '
+            "Use letters, digits, points, hyphens and underscores.",
+        ),
+        (
+            '[projects.shop]\ntarget_branch = ""',
+            'dispatch.toml:2: projects.shop.target_branch = "" is empty. Write a value, or leave the key out.',
+        ),
+        (
+            '[projects.shop]\nlanding = "pr"',
+            'dispatch.toml:2: projects.shop.landing = "pr" is not in this version. '
+            'Use "merge", or "none" and open the pull request yourself.',
+        ),
+        (
+            '[projects.shop]\ntest_command = "make test"',
+            'dispatch.toml:2: projects.shop.test_command = "make test" is a text, not a list. '
+            'Write a list, each element in quotes of its own: ["one", "two"].',
+        ),
+        (
+            "[projects.shop]\ntest_command = 5",
+            'dispatch.toml:2: projects.shop.test_command = 5 is not a list. Write a list, for example ["one", "two"].',
+        ),
+        (
+            '[runners.mine]\nargv = ["x"]',
+            'dispatch.toml:1: [runners.mine] has no "kind". Add kind = ... to that section.',
+        ),
+        (
+            "guards = 5",
+            "dispatch.toml:1: guards = 5 is not a table. "
+            "Write a section of that name in brackets, with its keys below it.",
+        ),
+        (
+            "roles = 5",
+            "dispatch.toml:1: roles = 5 is not a table. "
+            "Write a section of that name in brackets, with its keys below it.",
+        ),
+        (
+            'broker_url = "somewhere"',
+            'dispatch.toml:1: broker_url = "somewhere" is not an address. Write for example redis://host:6379/0.',
+        ),
+        (
+            'key_prefix = "a"\nkey_prefix = "b"\n',
+            "dispatch.toml:2: is not TOML: Cannot overwrite a value. Correct that line.",
+        ),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_line_and_the_cure(read, text: str, message: str):
+    assert told(read, text) == message
+
+
+def test_a_text_that_ends_too_early_is_told_at_its_last_line(read):
+    assert told(read, 'key_prefix = "a"\n[guards').startswith("dispatch.toml:2: is not TOML: ")
+
+
+def test_of_several_errors_the_first_in_the_file_is_told(read):
+    text = '[projects.shop]\nlanding = "pr"\n[dispatch]\nlease = "soon"\n'
+    assert told(read, text).startswith("dispatch.toml:2: ")
+
+
+def test_a_wrong_address_is_told_without_its_password(read):
+    message = told(read, 'database_url = "mysql://root:hunter2@db/x?password=hunter2"')
+    assert "mysql://root:***@db/x?password=***" in message
+    assert "hunter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"DISPATCH_GUARDS__MAX_FAILURE": "3"},
+            'environment DISPATCH_GUARDS__MAX_FAILURE: names no setting. Did you mean "DISPATCH_GUARDS__MAX_FAILURES"?',
+        ),
+        (
+            {"DISPATCH_ZZZZZZZ": "3"},
+            "environment DISPATCH_ZZZZZZZ: names no setting. Unset it; `dispatch config` lists the settings.",
+        ),
+        (
+            {"DISPATCH_KEY_PREFIX__MORE": "3"},
+            "environment DISPATCH_KEY_PREFIX__MORE: names no setting. Unset it; `dispatch config` lists the settings.",
+        ),
+        (
+            {"DISPATCH_ROLES__": "{}"},
+            "environment DISPATCH_ROLES__: names no setting. Unset it; `dispatch config` lists the settings.",
+        ),
+        (
+            {"DISPATCH_DISPATCH__LEASE": "soon"},
+            'environment DISPATCH_DISPATCH__LEASE: dispatch.lease = "soon" is not a duration. '
+            "Write for example 45s, 30m, 1h30m or 500ms.",
+        ),
+        (
+            {"DISPATCH_WORKERS__AGENTS__ROLES": "backend"},
+            "environment DISPATCH_WORKERS__AGENTS__ROLES: is not a list in JSON. "
+            'Write it as JSON, for example ["one", "two"].',
+        ),
+        (
+            {"DISPATCH_PROJECTS": "[]"},
+            'environment DISPATCH_PROJECTS: is not a table in JSON. Write it as JSON, for example {"key": "value"}.',
+        ),
+        (
+            {"DISPATCH_PROJECTS__SHOP": '{"landin": "none"}'},
+            'environment DISPATCH_PROJECTS__SHOP: unknown key "landin" in [projects.shop]. Did you mean "landing"?',
+        ),
+    ],
+)
+def test_a_wrong_variable_is_told_by_its_name(read, environ: dict[str, str], message: str):
+    assert told(read, "", environ) == message
+
+
+def test_a_wrong_flag_is_told_as_one(read):
+    assert told(read, "", flags={"dispatch.lease": "soon"}).startswith(
+        'flag: dispatch.lease = "soon" is not a duration.'
+    )
+
+
+def test_a_file_elsewhere_is_named_by_its_whole_path(tmp_path: Path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "dispatch.toml").write_text("nothing = 1")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(environ={}, cwd=tmp_path / "below")
+    assert str(raised.value).startswith(f"{tmp_path}/dispatch.toml:1: unknown key")

@@ -1,0 +1,96 @@
+"""Many workers, processes and threads, at one repository."""
+
+import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from dispatch.models.identity import BeadId, ProjectId
+from dispatch.models.run import Run
+from dispatch.workspaces import GitWorktrees, Repository
+from dispatch.workspaces.file_lock import locked
+
+ROUNDS = 2
+
+
+def _work(root: Path, shop: Path, run: Run, number: int) -> str:
+    """The whole life of a run's worktree."""
+    worktrees = GitWorktrees(root, lambda _: Repository(shop, "main"))
+    made = worktrees.create(run)
+    (made.path / f"file-{number}").write_text(str(number))
+    sha = worktrees.commit_all(run, f"run {number}")
+    assert worktrees.set_branch(ProjectId("shop"), BeadId(f"shop-{number}"), sha)
+    worktrees.remove(run)
+    return sha
+
+
+def _work_in_process(root: Path, shop: Path, runs: list[Run], number: int) -> None:
+    for run in runs:
+        _work(root, shop, run, number)
+
+
+def test_sixteen_threads_make_and_remove_worktrees_at_once(root, shop, new_run):
+    start = threading.Barrier(16)
+
+    def work(number: int) -> str:
+        start.wait(30)
+        return [_work(root, shop.path, new_run(), number) for _ in range(ROUNDS)][-1]
+
+    with ThreadPoolExecutor(16) as pool:
+        commits = list(pool.map(work, range(16)))
+
+    for number, sha in enumerate(commits):
+        assert shop.tip(f"bead/shop-{number}") == sha
+        assert f"file-{number}" in shop.files(sha)
+        assert shop.git("rev-parse", f"{sha}^") == shop.tip()
+    assert shop.git("worktree", "list").count("\n") == 0
+    shop.git("fsck", "--strict")
+
+
+def test_processes_do_not_get_into_each_others_way_nor_does_the_users_prune(root, shop, new_run):
+    context = multiprocessing.get_context("spawn")
+    runs = [[new_run() for _ in range(ROUNDS)] for _ in range(4)]
+    workers = [
+        context.Process(target=_work_in_process, args=(root, shop.path, runs[number], number)) for number in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        shop.git("worktree", "prune", "--expire=now")
+        workers[0].join(0.05)
+    for worker in workers:
+        worker.join(60)
+
+    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+    assert {f"bead/shop-{number}" for number in range(4)} <= set(
+        shop.git("for-each-ref", "--format=%(refname:short)", "refs/heads").split("\n")
+    )
+
+
+def test_two_runs_of_one_bead_do_not_touch_each_other(worktrees, shop, new_run):
+    stale, newer = new_run(), replace(new_run(), attempt=2)
+    stale_tree, newer_tree = worktrees.create(stale), worktrees.create(newer)
+    (stale_tree.path / "file").write_text("stale")
+    (newer_tree.path / "file").write_text("newer")
+
+    newer_sha = worktrees.commit_all(newer, "newer")
+    worktrees.remove(stale)
+
+    assert shop.tip(f"refs/dispatch/runs/{newer.id}") == newer_sha
+    assert shop.content(newer_sha, "file") == "newer"
+
+
+def test_a_lock_is_free_again_when_its_holder_fails(tmp_path):
+    class Broken(Exception):
+        """Raised inside the lock."""
+
+    for _ in range(2):
+        try:
+            with locked(tmp_path / "lock"):
+                raise Broken
+        except Broken:
+            continue
+
+    with locked(tmp_path / "lock"):
+        assert (tmp_path / "lock").exists()

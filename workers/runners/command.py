@@ -1,0 +1,115 @@
+"""The runner for agent programs in any language. Their side of it is explained in `docs/agents.md`."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from dispatch.errors import ConfigurationError
+from dispatch.models.outcome import Failed, Outcome
+from workers.runners import guard
+from workers.runners.base import RunnerContext
+from workers.runners.environment import ASSIGNMENT_VARIABLE, agent_environment, check_names
+from workers.runners.link import GuardLink
+from workers.runners.pipes import open_pipe
+from workers.runners.run_files import open_transcript, write_assignment
+from workers.runners.verdict import outcome_before_start, outcome_of_program
+from workers.runners.watch import Watch
+
+
+class CommandRunner:
+    """Starts a program for each run, in the run's workspace, under a guard.
+
+    `argv` is found on the worker's PATH, or below `base_directory` (the directory of the configuration file) when it
+    is written as a relative path, and so is the script that an interpreter is given as its first plain argument; the
+    repository is never looked into, for it must not bring runners. `env` are values the agent gets, `pass_env` names
+    that it gets from the worker's environment; of everything else it sees only the locale, PATH and HOME.
+
+    Raises ConfigurationError for an empty `argv` and for variables of dispatch itself.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str] | None = None,
+        pass_env: Sequence[str] = (),
+        *,
+        base_directory: Path | None = None,
+    ) -> None:
+        if not argv or not argv[0]:
+            raise ConfigurationError(
+                place="argv of a runner",
+                problem="it names no program",
+                cure='Write the program and its arguments, for example ["python", "agent.py"].',
+            )
+        self._env = dict(env or {})
+        self._pass_env = tuple(pass_env)
+        check_names((*self._env, *self._pass_env))
+        self._argv = tuple(argv)
+        self._base_directory = base_directory.absolute() if base_directory else None
+
+    def run(self, context: RunnerContext) -> Outcome:
+        early = outcome_before_start(context)
+        if early is not None:
+            return early
+        command = self._command()
+        if isinstance(command, Failed):
+            return command
+        with ExitStack() as stack:
+            values = {ASSIGNMENT_VARIABLE: str(write_assignment(context))}
+            transcript = open_transcript(context)
+            stack.callback(transcript.close)
+            stdout, stdout_writer = open_pipe(stack)
+            stderr, stderr_writer = open_pipe(stack)
+            try:
+                link = GuardLink.start(
+                    _guard_command(context, command),
+                    environment=agent_environment(os.environ, self._pass_env, self._env | values),
+                    stdout=stdout_writer.fileno(),
+                    stderr=stderr_writer.fileno(),
+                )
+            except OSError as error:
+                return Failed(cause="cannot start", summary=f"The agent's guard cannot be started: {error}.")
+            stack.callback(link.close)
+            stdout_writer.close()
+            stderr_writer.close()
+            ending = Watch(context, link, transcript, transcript.read_line, stdout.fileno(), stderr.fileno()).run()
+            return outcome_of_program(ending, context, transcript.result, transcript.tail)
+
+    def _command(self) -> list[str] | Failed:
+        program = self._program(self._argv[0])
+        if program is None:
+            return Failed(
+                cause="not found",
+                summary=f"This worker has no program {self._argv[0]!r}. Install it where the worker's PATH leads, or"
+                " name it in the runner's argv by its absolute path.",
+            )
+        arguments = list(self._argv[1:])
+        for index, argument in enumerate(arguments):
+            if not argument.startswith("-"):
+                script = self._base_directory / argument if self._base_directory else None
+                if script is not None and script.is_file():
+                    arguments[index] = str(script)
+                break
+        return [program, *arguments]
+
+    def _program(self, name: str) -> str | None:
+        if "/" in name:
+            path = Path(name)
+            if not path.is_absolute():
+                if self._base_directory is None:
+                    return None
+                path = self._base_directory / path
+            return str(path) if path.exists() else None
+        places = (
+            place for place in os.get_exec_path(self._env if "PATH" in self._env else None) if Path(place).is_absolute()
+        )
+        return shutil.which(name, path=os.pathsep.join(places))
+
+
+def _guard_command(context: RunnerContext, command: Sequence[str]) -> list[str]:
+    limits = [str(context.pulse_limit), str(context.stop_grace)]
+    interpreter = [sys.executable, "-I", "-S", guard.__file__]
+    return [*interpreter, "{control}", *limits, str(context.assignment.workspace), *command]

@@ -1,0 +1,25 @@
+"""The files of one run, outside the worktree: what the agent is told, and what it printed."""
+
+import os
+from pathlib import Path
+
+from workers.runners.base import RunnerContext
+from workers.runners.transcript import Transcript
+
+ASSIGNMENT_FILE = "assignment.json"
+LOG_FILE = "agent.log"
+
+
+def write_assignment(context: RunnerContext) -> Path:
+    """Write the assignment where only its owner can read it; return the file. Raises OSError."""
+    context.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = context.run_directory.absolute() / ASSIGNMENT_FILE
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(context.assignment.model_dump_json())
+    return path
+
+
+def open_transcript(context: RunnerContext) -> Transcript:
+    """Begin the run's log. Raises OSError."""
+    return Transcript(context.run_directory / LOG_FILE, context.on_event)
