@@ -1,7 +1,7 @@
 """What beat fires, and how often: data only.
 
-`tick` is the safety net; a nudge after every settled run, new bead and freed agent makes dispatch immediate. `expires` is
-compared with the worker's clock, so run the ticker on beat's host, or keep clocks close. Seconds.
+`tick` is the safety net; a nudge after every settled run, new bead and freed agent makes dispatch immediate. `expires`
+is compared with the clock of the worker, so run the ticker on the host of beat, or keep clocks close. Seconds.
 """
 
 from typing import Any

@@ -107,9 +107,7 @@ def wire(settings: Settings, store: Store, bus: MessageBus) -> System:
     )
 
 
-def open_system(
-    settings: Settings | None = None, *, home: Path | None = None, bus: MessageBus | None = None
-) -> System:
+def open_system(settings: Settings | None = None, *, home: Path | None = None, bus: MessageBus | None = None) -> System:
     """Open a deployment: settings are loaded unless given, servers found or started, Celery the bus unless given."""
     settings = settings or load_settings(home=home)
     addresses = find_servers(settings)

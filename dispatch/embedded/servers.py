@@ -166,19 +166,21 @@ def _start_keeper(place: EmbeddedHome, lock: FileLock, idle: float) -> None:
     options = ["--lock-descriptor", str(lock.descriptor), "--idle", str(idle)]
     # What an earlier keeper left there is not to be believed before the new one has written it.
     place.endpoints_record.unlink(missing_ok=True)
-    with open_log(place.keeper_log) as output:
-        finished = subprocess.run(
-            [*command, *options],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            env=environment,
-            start_new_session=True,
-            pass_fds=(lock.descriptor,),
-        )
-    lock.release()
+    try:
+        with open_log(place.keeper_log) as output:
+            finished = subprocess.run(
+                [*command, *options],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                env=environment,
+                start_new_session=True,
+                pass_fds=(lock.descriptor,),
+            )
+    finally:
+        lock.release()
     if finished.returncode != 0:
         raise _unavailable(place, "servers", f"have no keeper: it ended with {finished.returncode}", place.keeper_log)
 

@@ -44,9 +44,18 @@ def drop_worktree(repository: OpenRepository, path: Path) -> None:
         path.unlink()
     elif path.exists():
         path.rename(discarded)
-    with repository.locked():
-        delete_tree(git_dir_of(repository, path))
+    _drop_entry(repository, git_dir_of(repository, path))
     delete_tree(discarded)
+
+
+def _drop_entry(repository: OpenRepository, git_dir: Path) -> None:
+    """Delete what git keeps of a worktree. Renamed first: every git fails that lists one with files missing."""
+    discarded = repository.common_dir / f"dispatch{_REMOVING}"
+    with repository.locked():
+        delete_tree(discarded)
+        if git_dir.exists():
+            git_dir.rename(discarded)
+        delete_tree(discarded)
 
 
 def sweep_discarded(root: Path) -> None:

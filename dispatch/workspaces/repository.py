@@ -1,6 +1,7 @@
 """A project's repository: its commits, refs and checkouts."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from dispatch.workspaces.git import Git, words
 
 _NAME = "dispatch"
 _EMAIL = "dispatch@localhost"
+_LIST_PAUSES = (0.05, 0.2, 1.0)
+"""Seconds after each failed look at the list of worktrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +129,26 @@ class OpenRepository:
 
     def _checkouts(self) -> Iterator[tuple[Path, str]]:
         path = self.path
-        for line in self.git.names("worktree", "list", "--porcelain", "-z"):
+        for line in self._list_worktrees():
             kind, _, value = line.partition(" ")
             if kind == "worktree":
                 path = Path(value)
             elif kind == "branch":
                 yield path, value
+
+    def _list_worktrees(self) -> list[str]:
+        """Ask git under the lock: it fails when it meets a worktree that is just being made.
+
+        The user may be making one as well, without our lock; so it is asked again for as long as that takes.
+        """
+        arguments = ("worktree", "list", "--porcelain", "-z")
+        for pause in _LIST_PAUSES:
+            with self.locked():
+                finished = self.git.attempt(*arguments)
+            if finished.code == 0:
+                return os.fsdecode(finished.output).split("\0")
+            time.sleep(pause)
+        raise self.git.error(arguments, finished)
 
     def _work_tree_of(self, git_dir: Path) -> Path:
         link = git_dir / "gitdir"

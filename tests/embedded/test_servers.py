@@ -236,7 +236,7 @@ def test_a_lost_password_is_told_at_once_and_the_data_is_left(home: Path) -> Non
 
 def test_a_home_that_cannot_be_made_is_told(fresh_home: Path) -> None:
     (fresh_home.parent / "file").write_text("")
-    with pytest.raises(EmbeddedServerError, match="cannot be kept there: .*Not a directory"):
+    with pytest.raises(EmbeddedServerError, match=r"cannot be kept there: .*Not a directory"):
         ensure(fresh_home.parent / "file" / "home")
 
 

@@ -1,0 +1,31 @@
+"""The Celery application of a deployment, for the stock commands: worker, beat, flower.
+
+Importing this module reads the configuration and starts the embedded servers when they are the ones to use; nothing
+but `celery -A workers` and the tasks import it.
+"""
+
+from celery import Celery
+
+from beat_schedule import beat_schedule
+from dispatch.bus.celery import make_app
+from dispatch.settings import load_settings
+from dispatch.wiring import find_servers
+from workers.process import use
+
+TASK_MODULES = ("workers.tasks.runs", "workers.tasks.results", "workers.tasks.control", "workers.tasks.landing")
+
+
+def build() -> Celery:
+    """Return the application, configured from dispatch.toml and the environment."""
+    settings = load_settings()
+    addresses = find_servers(settings)
+    application = make_app(settings, addresses.broker_url, addresses.result_backend_url)
+    application.conf.imports = ("workers.membership", *TASK_MODULES)
+    application.conf.beat_schedule = beat_schedule(settings.dispatch.tick_interval.total_seconds())
+    application.conf.beat_schedule_filename = str(settings.home / "celerybeat-schedule")
+    application.conf.beat_max_loop_interval = min(5.0, settings.dispatch.tick_interval.total_seconds())
+    use(settings, addresses, application)
+    return application
+
+
+app = build()

@@ -1,0 +1,54 @@
+"""What an agent is told, made from what the store gave out at the start of its run."""
+
+from pathlib import Path
+from typing import Any
+
+from dispatch.models.messages import AssignedBead, AssignedProject, Assignment, FinishedDependency, PastError
+from dispatch.settings import Settings
+from dispatch.store import StartedRun
+
+
+def make_assignment(started: StartedRun, workspace: Path, settings: Settings) -> Assignment:
+    """Return the assignment of a run that was started, for an agent that works in `workspace`."""
+    run, bead = started.run, started.bead
+    project = settings.project(run.project_id)
+    return Assignment(
+        run_id=run.id,
+        attempt=run.attempt,
+        role=run.role,
+        instructions=_instructions(run.role, settings),
+        timeout_seconds=run.timeout.total_seconds(),
+        workspace=workspace,
+        project=AssignedProject(
+            id=run.project_id, target_branch=project.target_branch, test_command=project.test_command
+        ),
+        bead=AssignedBead(
+            id=bead.id,
+            title=bead.title,
+            description=bead.description,
+            design=_text(started.document, "design"),
+            acceptance_criteria=_text(started.document, "acceptance_criteria"),
+            notes=_text(started.document, "notes"),
+            priority=bead.priority,
+            issue_type=bead.issue_type,
+            labels=bead.labels,
+            metadata=dict(bead.metadata),
+        ),
+        dependencies=tuple(
+            FinishedDependency(id=other.id, title=other.title, status=other.status, close_reason=other.close_reason)
+            for other in started.dependencies
+        ),
+        errors=tuple(
+            PastError(timestamp=error.timestamp, error=error.error, dispatch=error.dispatch) for error in started.errors
+        ),
+    )
+
+
+def _text(document: dict[str, Any], field: str) -> str:
+    value = document.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _instructions(role: str, settings: Settings) -> str:
+    path = settings.role(role).instructions
+    return path.read_text(encoding="utf-8") if path is not None else ""

@@ -1,0 +1,47 @@
+"""Which runner a run gets: made from the configuration, kept for the life of the process."""
+
+from dispatch.errors import ConfigurationError, NotFoundError
+from dispatch.settings import RunnerKind, RunnerSettings, Settings
+from workers.runners import CommandRunner, PythonRunner, Runner
+
+
+class RunnerRegistry:
+    """Makes each configured runner once: some keep a warm process between runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[str, Runner] = {}
+
+    def choose(self, role: str, failures: int, named: str | None = None) -> tuple[str, Runner]:
+        """Return the runner for a role: the weakest first, the next stronger one after each failure in a row.
+
+        `named` overrides that. Raises `ConfigurationError` when the role has none, `NotFoundError` for an unknown name.
+        """
+        if named is not None:
+            return named, self._get(named)
+        runners = self._settings.role(role).runners
+        if not runners:
+            place = str(self._settings.config_file or "dispatch.toml")
+            raise ConfigurationError(
+                place=place,
+                problem=f"the role {role} has no runner",
+                cure=f'Name one: [roles.{role}] runners = ["mine"], and [runners.mine] with its kind.',
+            )
+        name = runners[min(failures, len(runners) - 1)]
+        return name, self._get(name)
+
+    def _get(self, name: str) -> Runner:
+        if name not in self._made:
+            configured = self._settings.runners.get(name)
+            if configured is None:
+                known = ", ".join(sorted(self._settings.runners)) or "none"
+                raise NotFoundError(thing="runner", name=name, cure=f"Configured are: {known}.")
+            self._made[name] = self._make(configured)
+        return self._made[name]
+
+    def _make(self, configured: RunnerSettings) -> Runner:
+        if configured.kind is RunnerKind.PYTHON:
+            return PythonRunner(configured.target, pass_env=configured.env)
+        config_file = self._settings.config_file
+        base = config_file.parent if config_file is not None else self._settings.home.parent
+        return CommandRunner(configured.argv, pass_env=configured.env, base_directory=base)

@@ -1,0 +1,1 @@
+"""Celery's tasks: a few lines each around what the rooms do."""

@@ -1,0 +1,48 @@
+"""The header of a step's chord: one run."""
+
+import os
+from typing import Any
+
+from celery.exceptions import Ignore
+
+from dispatch.bus.celery import RUN_TASK
+from dispatch.models.messages import TaskMessage
+from workers.app import app
+from workers.execution import RunExecutor, StartRefusedError
+from workers.process import identity, system
+from workers.registry import RunnerRegistry
+
+
+class _Registries:
+    """The runners of this process; a forked one makes its own."""
+
+    def __init__(self) -> None:
+        self._owner = 0
+        self._registry: RunnerRegistry | None = None
+
+    def get(self) -> RunnerRegistry:
+        if self._registry is None or self._owner != os.getpid():
+            self._registry, self._owner = RunnerRegistry(system().settings), os.getpid()
+        return self._registry
+
+
+_registries = _Registries()
+
+
+@app.task(name=RUN_TASK)
+def run(message: dict[str, Any]) -> str:
+    """Do one run and return its id: a wake-up for the body, the outcome is in the database by then.
+
+    A refused start, as of a duplicate, is ignored: a returned value would be stored as the task's and fire the body
+    (PROTOCOL, rule 2).
+    """
+    executor = RunExecutor(
+        system(),
+        _registries.get(),
+        incarnation_id=lambda: identity.incarnation_id,
+        stopping=lambda: identity.stopping,
+    )
+    try:
+        return str(executor.execute(TaskMessage.model_validate(message)))
+    except StartRefusedError as refused:
+        raise Ignore(str(refused)) from refused
