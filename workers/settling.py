@@ -59,7 +59,8 @@ def _land_bead(system: System, bead: Bead) -> bool:
         system.store.landings.postpone(bead.key, result.reason, POSTPONE)
         log.info("a landing waits", bead=str(bead.key), reason=result.reason)
         return False
-    return system.results.landed(bead, result) is not None
+    system.results.landed(bead, result)
+    return True
 
 
 def _try_landing(system: System, bead: Bead) -> LandingResult:
@@ -76,6 +77,9 @@ def _try_landing(system: System, bead: Bead) -> LandingResult:
         )
     except DispatchError as error:
         return NotNow(f"Landing is not possible: {error}")
+    except Exception as error:
+        log.exception("a landing broke", bead=str(bead.key))
+        return NotNow(f"Landing broke ({type(error).__name__}: {error}); it is tried again, and the log has more.")
 
 
 def collect_worktrees(system: System) -> int:

@@ -38,13 +38,6 @@ def role_queue(role: str) -> str:
 def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Celery:
     """Return a Celery application for a deployment; workers, beat, Flower and publishers all use one made here."""
     app = Celery("workers", broker=broker_url, backend=result_backend_url)
-    transport: dict[str, Any] = {
-        "global_keyprefix": f"{settings.key_prefix}:",
-        "socket_timeout": 30,
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-    }
-    is_redis = broker_url.startswith(("redis", "rediss", "valkey"))
     app.conf.update(
         task_serializer="json",
         result_serializer="json",
@@ -60,11 +53,11 @@ def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Ce
         task_publish_retry_policy=_RETRY,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=transport if is_redis else {},
+        broker_transport_options=_transport_options(broker_url, settings.key_prefix),
         result_backend_transport_options={"global_keyprefix": f"{settings.key_prefix}:"},
         redis_socket_connect_timeout=5,
         redis_socket_timeout=30,
-        redis_socket_keepalive=True,
+        redis_socket_keepalive=not is_unix_socket(result_backend_url),
         result_expires=_DAY,
         result_chord_ordered=False,
         task_routes={
@@ -80,6 +73,20 @@ def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Ce
         worker_hijack_root_logger=False,
     )
     return app
+
+
+def is_unix_socket(url: str) -> bool:
+    """Tell whether an address is a Unix socket: options of TCP are errors there."""
+    return url.startswith(("redis+socket://", "socket://"))
+
+
+def _transport_options(broker_url: str, key_prefix: str) -> dict[str, Any]:
+    if not broker_url.startswith(("redis", "socket", "sentinel", "valkey")):
+        return {}
+    options: dict[str, Any] = {"global_keyprefix": f"{key_prefix}:", "socket_timeout": 30}
+    if not is_unix_socket(broker_url):
+        options |= {"socket_connect_timeout": 5, "socket_keepalive": True}
+    return options
 
 
 class CeleryBus:
@@ -111,7 +118,7 @@ class CeleryBus:
         )
 
     def _header(self, task: TaskMessage, role: str) -> Any:
-        """The order for one run. Celery's limits stand behind the runner's own: soft at a third of the grace, then hard."""
+        """The order for one run. Celery's limits stand behind the runner's: soft at a third of the grace, then hard."""
         return self._app.signature(RUN_TASK, args=[task.model_dump(mode="json")], immutable=True).set(
             task_id=str(task.run_id),
             queue=role_queue(role),

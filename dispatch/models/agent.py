@@ -6,7 +6,6 @@ from datetime import datetime
 from dispatch.models.identity import AgentId, IncarnationId, RunId
 from dispatch.models.states import AgentState
 
-
 LOCAL_POOL = "local"
 """The pool of a worker that consumes no queue: a process that runs beads in itself."""
 

@@ -20,7 +20,7 @@ class AlreadyLanded:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """The work could not be rebased; `output` is what git said."""
+    """The work does not fit onto the target branch. `output`: which files, what git said, and where they differ."""
 
     output: str
 
@@ -40,4 +40,7 @@ class NotNow:
     reason: str
 
 
-LandingResult = Landed | AlreadyLanded | Conflict | RedTests | NotNow
+DecidedLanding = Landed | AlreadyLanded | Conflict | RedTests
+"""What moves the bead."""
+
+LandingResult = DecidedLanding | NotNow

@@ -11,7 +11,7 @@ from dispatch.errors import NotFoundError
 from dispatch.escalation import settle_broken
 from dispatch.models.bead import Bead
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
-from dispatch.models.landing import LandingResult
+from dispatch.models.landing import DecidedLanding
 from dispatch.models.messages import ResultMessage
 from dispatch.models.run import PendingTask, Run
 from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, Settled
@@ -148,12 +148,11 @@ class ResultHandler:
             log.warning("the sweep left something behind", cause=repr(error), **names)
             return False
 
-    def landed(self, bead: Bead, result: LandingResult) -> BeadEffect | None:
-        """Apply what a landing came to. None: it is to be tried again later."""
+    def landed(self, bead: Bead, result: DecidedLanding) -> BeadEffect:
+        """Apply what a landing came to."""
         effect = judge_landing(bead, result, self._settings)
-        if effect is not None:
-            self._records.finish_landing(bead.key, effect)
-            self.nudge()
+        self._records.finish_landing(bead.key, effect)
+        self.nudge()
         return effect
 
     def nudge(self) -> None:

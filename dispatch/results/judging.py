@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from dispatch.escalation import asked, worn_out
 from dispatch.models.bead import Bead
-from dispatch.models.landing import AlreadyLanded, Conflict, Landed, LandingResult, RedTests
+from dispatch.models.landing import AlreadyLanded, Conflict, DecidedLanding, Landed, RedTests
 from dispatch.models.outcome import (
     Cancelled,
     Completed,
@@ -116,8 +116,8 @@ def cooldown(failures: int, settings: Settings) -> timedelta:
     return min(doubled, longest)
 
 
-def judge_landing(bead: Bead, result: LandingResult, settings: Settings) -> BeadEffect | None:
-    """Decide what a landing does to its bead; None: it is to be tried again later."""
+def judge_landing(bead: Bead, result: DecidedLanding, settings: Settings) -> BeadEffect:
+    """Decide what a landing does to its bead."""
     branch = settings.project(bead.project_id).target_branch
     match result:
         case Landed(sha=sha) | AlreadyLanded(sha=sha):
@@ -130,5 +130,3 @@ def judge_landing(bead: Bead, result: LandingResult, settings: Settings) -> Bead
             how = f"exit {code}" if code is not None else "they did not end in time"
             error = f"landing: the project's tests fail on top of {branch} ({how})\n{output}"
             return _sent_back(bead, BeadEvent.BOUNCE, error, settings)
-        case _:
-            return None

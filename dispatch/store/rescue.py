@@ -61,11 +61,11 @@ class RescueRecords:
         """Count a nudge; tell whether to publish one: not while another that still lives waits in the queue."""
         with self._units.begin() as tx:
             now = tx.now()
-            before = select(_TICKER.c.nudge_queued_at).with_for_update().cte("before")
+            before = select(_TICKER.c.id, _TICKER.c.nudge_queued_at).with_for_update().cte("before")
             queued = before.c.nudge_queued_at > now - queued_for
             row = tx.connection.execute(
                 update(_TICKER)
-                .where(_TICKER.c.id == 1)
+                .where(_TICKER.c.id == before.c.id)
                 .values(
                     wanted=_TICKER.c.wanted + 1,
                     nudge_queued_at=case((queued, before.c.nudge_queued_at), else_=now),

@@ -2,26 +2,12 @@
 
 from dispatch.workspaces.branches import branch_name
 from dispatch.workspaces.exclusion import ignore_home
-from dispatch.workspaces.landing import (
-    AlreadyLanded,
-    Conflict,
-    Landed,
-    LandingResult,
-    NotNow,
-    RedTests,
-    land,
-)
+from dispatch.workspaces.landing import land
 from dispatch.workspaces.repository import Repository
 from dispatch.workspaces.worktrees import GitWorktrees, Worktree
 
 __all__ = [
-    "AlreadyLanded",
-    "Conflict",
     "GitWorktrees",
-    "Landed",
-    "LandingResult",
-    "NotNow",
-    "RedTests",
     "Repository",
     "Worktree",
     "branch_name",

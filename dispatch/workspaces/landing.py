@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dispatch.models.landing import AlreadyLanded, Conflict, Landed, LandingResult, NotNow, RedTests
 from dispatch.workspaces.git import Git, words
 from dispatch.workspaces.linked import add_worktree, drop_worktree
 from dispatch.workspaces.processes import run_watched
-from dispatch.workspaces.replay import Conflict, replay
+from dispatch.workspaces.replay import replay
 from dispatch.workspaces.repository import OpenRepository, Repository
 
 _ATTEMPTS = 3
@@ -25,39 +26,6 @@ _OUTPUT_LIMIT = 16_384
 _TEST_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
 _CANNOT_START = 127
 """The exit code a shell gives for a program it cannot start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """The target branch moved from `previous_sha` to `sha`."""
-
-    sha: str
-    previous_sha: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyLanded:
-    """The target branch, whose tip is `sha`, holds the work already."""
-
-    sha: str
-
-
-@dataclass(frozen=True, slots=True)
-class RedTests:
-    """The tests failed on the rebased work. `exit_code` is None when they did not end in time."""
-
-    output: str
-    exit_code: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class NotNow:
-    """The work is good, but the target branch cannot be moved at the moment; `reason` tells a human what to do."""
-
-    reason: str
-
-
-LandingResult = Landed | AlreadyLanded | Conflict | RedTests | NotNow
 
 
 def land(
@@ -156,6 +124,3 @@ class _Landing:
         if tip != old:
             return None
         return NotNow(f"git cannot move {self.target} of {self.repository.path}: {words(finished)}\n{cure}")
-
-
-__all__ = ["AlreadyLanded", "Conflict", "Landed", "LandingResult", "NotNow", "RedTests", "land"]

@@ -1,8 +1,8 @@
 """Putting the commits of a piece of work onto a newer tip."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from dispatch.models.landing import Conflict
 from dispatch.workspaces.git import Git, words
 from dispatch.workspaces.linked import git_dir_of
 from dispatch.workspaces.processes import Finished
@@ -10,13 +10,6 @@ from dispatch.workspaces.repository import OpenRepository
 
 _OUTPUT_LIMIT = 16_384
 """Characters of the conflict that are shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """The work does not fit onto the target branch. `output`: which files, what git said, and where they differ."""
-
-    output: str
 
 
 def replay(repository: OpenRepository, path: Path, *, tip: str, commit: str) -> str | Conflict:

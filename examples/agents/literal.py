@@ -213,11 +213,12 @@ def work(assignment: dict[str, Any]) -> str:
     for number, block in enumerate(chosen, 1):
         emit(type="progress", message=f"block {number} of {len(chosen)}: {block.kind} {block.argument}".rstrip())
         DOINGS[block.kind](block, workspace)
+    done = "Did 1 block" if len(chosen) == 1 else f"Did {len(chosen)} blocks"
     tests = assignment["project"]["test_command"]
     if tests and not SKIP_TESTS.search(description):
         test(tests, workspace)
-        return f"Did {len(chosen)} blocks; the tests pass."
-    return f"Did {len(chosen)} blocks; no tests were run."
+        return f"{done}; the tests pass."
+    return f"{done}; no tests were run."
 
 
 def main() -> None:

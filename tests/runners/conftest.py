@@ -1,11 +1,9 @@
 """A run as the worker would give it to a runner, with everything it reports recorded."""
 
-import json
 import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -21,14 +19,21 @@ PATIENCE = 60
 """Seconds after which a test gives up waiting for a process."""
 
 
-@dataclass
 class Stage:
     """One run. `reactions` are called with each progress message, by the runner's thread."""
 
-    context: RunnerContext
-    events: list[AgentEvent] = field(default_factory=list)
-    identities: list[ProcessIdentity] = field(default_factory=list)
-    reactions: list[Callable[[str], None]] = field(default_factory=list)
+    def __init__(self, assignment: Assignment, run_directory: Path, **limits: float) -> None:
+        self.events: list[AgentEvent] = []
+        self.identities: list[ProcessIdentity] = []
+        self.reactions: list[Callable[[str], None]] = []
+        self.context = RunnerContext(
+            assignment=assignment,
+            run_directory=run_directory,
+            control=RunControl(),
+            on_event=self.take,
+            on_process=self.identities.append,
+            **limits,
+        )
 
     @property
     def control(self) -> RunControl:
@@ -96,21 +101,10 @@ def make_stage(tmp_path: Path) -> Callable[..., Stage]:
             role="backend-engineer",
             timeout_seconds=timeout,
             workspace=workspace,
-            project=AssignedProject(
-                id="shop", target_branch="main", test_command=limits.pop("test_command", ())
-            ),
+            project=AssignedProject(id="shop", target_branch="main", test_command=limits.pop("test_command", ())),
             bead=AssignedBead(**{"id": "shop-1", "title": "A bead", **(bead or {})}),
         )
-        context = RunnerContext(
-            assignment=assignment,
-            run_directory=tmp_path / "runs" / str(number),
-            control=RunControl(),
-            on_event=lambda event: stage.take(event),
-            on_process=lambda identity: stage.identities.append(identity),
-            **{"stop_grace": 0.3, **limits},
-        )
-        stage = Stage(context)
-        return stage
+        return Stage(assignment, tmp_path / "runs" / str(number), **{"stop_grace": 0.3, **limits})
 
     return make
 
@@ -221,7 +215,3 @@ def _living() -> Callable[[Sequence[int]], list[int]]:
 @pytest.fixture(name="await_gone")
 def _await_gone() -> Callable[[Sequence[int]], None]:
     return await_gone
-
-
-def events_of(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]

@@ -82,9 +82,7 @@ def test_binary_garbage_is_text_that_the_database_can_hold(stage, program):
 
     assert outcome == Failed(cause="exit 1", output="\ufffd\ufffd\ufffd")
     assert "nul \ufffd here" in stage.messages
-    assert [event.action_data for event in stage.events if isinstance(event, ActionEvent)] == [
-        {"a\ufffd": ["\ufffd"]}
-    ]
+    assert [event.action_data for event in stage.events if isinstance(event, ActionEvent)] == [{"a\ufffd": ["\ufffd"]}]
     assert not [message for message in stage.messages if "\x00" in message or not message.encode()]
 
 

@@ -140,7 +140,7 @@ def test_an_abandoned_agent_is_killed_although_the_receiver_of_events_is_stuck(m
 
 @linux_only
 def test_an_agent_without_pulses_is_ended_by_its_guard(make_stage, program, living):
-    stage = make_stage(pulse_limit=1)
+    stage = make_stage(pulse_limit=2)
     outcome = stage.run(program(STUBBORN))
 
     assert isinstance(outcome, Lost)
@@ -177,7 +177,6 @@ def test_an_agent_that_forks_without_end_is_ended(make_stage, program, living):
             time.sleep(0.001)
         """
     )
-    stage.run_before = psutil.Process().children(recursive=True)
     stage.when("ready", lambda: stage.control.ask_to_stop(StopReason.CANCEL))
 
     outcome = stage.run(agent)
@@ -236,6 +235,17 @@ def test_a_lost_guard_is_noticed_and_its_agent_ended(stage, program, await_gone)
 
     assert isinstance(outcome, Failed)
     assert outcome.cause == "guard lost"
+    await_gone(stage.pids)
+
+
+@linux_only
+def test_a_guard_that_its_agent_stopped_is_overcome(stage, program, await_gone, monkeypatch):
+    monkeypatch.setattr("workers.runners.watch._KILL_PATIENCE", 0.3)
+    stage.reactions.append(lambda message: stage.control.ask_to_stop(StopReason.CANCEL))
+
+    assert stage.run(program("os.kill(os.getppid(), signal.SIGSTOP); tell_family(); forever()")) == Cancelled(
+        cause="cancel"
+    )
     await_gone(stage.pids)
 
 

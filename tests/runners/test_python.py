@@ -42,9 +42,7 @@ def test_a_function_that_returns_nothing_is_completed(stage, function):
     ],
 )
 def test_a_function_returns_its_outcome(stage, function, answer, outcome):
-    runner = function(
-        f"from dispatch.models.outcome import Failed, NeedsInput\ndef work(assignment): return {answer}"
-    )
+    runner = function(f"from dispatch.models.outcome import Failed, NeedsInput\ndef work(assignment): return {answer}")
 
     assert stage.run(runner) == outcome
 
@@ -127,9 +125,9 @@ def test_an_infinite_loop_is_killed_and_the_server_lives_on(make_stage, function
 
 
 @linux_only
-@pytest.mark.parametrize("end", ["forever()", "return None", "os._exit(1)", "while True: os.fork() and time.sleep(0.1)"])
+@pytest.mark.parametrize("end", ["forever()", "return None", "os._exit(1)", "while True: os.fork(); time.sleep(0.3)"])
 def test_nothing_that_a_function_started_is_left(make_stage, function, living, end):
-    stage = make_stage(timeout=1.5)
+    stage = make_stage(timeout=2)
     runner = function(f"{TELLING}\ndef work(assignment, emit):\n    tell(emit)\n    {end}")
     stage.run(runner)
 
@@ -150,7 +148,7 @@ def test_stopping_and_abandoning_work_as_for_programs(make_stage, function, livi
 
 @linux_only
 def test_a_function_without_pulses_is_ended(make_stage, function, living):
-    stage = make_stage(pulse_limit=1)
+    stage = make_stage(pulse_limit=2)
 
     assert isinstance(stage.run(function(f"{TELLING}\ndef work(assignment, emit): tell(emit); forever()")), Lost)
     assert not living(stage.pids)
@@ -170,6 +168,17 @@ def test_a_lost_server_is_noticed_and_the_next_run_gets_a_new_one(make_stage, fu
     idle.kill()
     idle.wait(60)
     assert make_stage(attempt=2).run(runner) == Completed()
+
+    servers()[0].children()[0].kill()  # the child that waits for the next run
+    assert make_stage(attempt=2).run(runner).cause == "signal SIGKILL"
+    assert make_stage(attempt=2).run(runner) == Completed()
+
+
+def test_an_import_that_takes_too_long_is_refused(stage, function):
+    outcome = stage.run(function("signal.raise_signal(signal.SIGALRM)"))
+
+    assert outcome.cause == "not found"
+    assert "longer than 60 s" in outcome.summary
 
 
 def test_a_function_works_in_the_workspace_with_the_allowed_environment(stage, function, monkeypatch):
@@ -206,6 +215,7 @@ def test_a_function_that_cannot_be_imported_fails_with_the_cure(make_stage, func
     assert "Traceback" in outcome.output
     assert stage.log == "importing\n"
     assert make_stage().run(PythonRunner("json:nothing")).cause == "not found"
+    assert make_stage().run(function("sys.exit(0)")).cause == "not found"
 
 
 def test_an_import_that_hangs_ends_at_the_deadline(make_stage, function, monkeypatch):

@@ -302,6 +302,13 @@ class TestTheDotGit:
 
         assert "new" in shop.files(commit_all())
 
+    def test_deleted_and_the_user_prunes(self, shop, made, commit_all):
+        own = shop.commit({"one": "1"}, "own work", place=made.path)
+        (made.path / ".git").unlink()
+        shop.git("worktree", "prune", "--expire=now")
+
+        assert commit_all() == own
+
     def test_replaced_by_a_repository_that_would_run_programs(self, shop, made, commit_all, worktrees, run, tmp_path):
         (made.path / ".git").unlink()
         shop.git("init", "--quiet", str(made.path))

@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from dispatch.errors import GitError
 from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.run import Run
 from dispatch.workspaces import GitWorktrees, Repository
@@ -79,6 +82,15 @@ def test_two_runs_of_one_bead_do_not_touch_each_other(worktrees, shop, new_run):
 
     assert shop.tip(f"refs/dispatch/runs/{newer.id}") == newer_sha
     assert shop.content(newer_sha, "file") == "newer"
+
+
+def test_a_worktree_that_stays_half_made_by_the_user_is_an_error_with_its_name(worktrees, shop):
+    entry = shop.path / ".git" / "worktrees" / "half"
+    entry.mkdir(parents=True)
+    (entry / "gitdir").write_text(f"{shop.path}/../half/.git\n")
+
+    with pytest.raises(GitError, match=r"worktrees/half/commondir"):
+        worktrees.set_branch(ProjectId("shop"), BeadId("shop-1"), shop.tip())
 
 
 def test_a_lock_is_free_again_when_its_holder_fails(tmp_path):

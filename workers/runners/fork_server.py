@@ -27,6 +27,7 @@ from workers.runners.transcript import TAIL
 
 IMPORT_LIMIT = 60
 """Seconds that the import of the function's module may take."""
+_IMPORT_GRACE = 5
 
 
 class _Order(NamedTuple):
@@ -45,10 +46,12 @@ def main(arguments: list[str]) -> None:
     os.environ.pop("PYTHONPATH", None)
     if python_path:
         os.environ["PYTHONPATH"] = python_path
-    signal.alarm(IMPORT_LIMIT)  # ends this process, whatever the import is doing
+    signal.signal(signal.SIGALRM, _refuse_slow_import)
+    signal.alarm(IMPORT_LIMIT)
     try:
         function = load_function(target)
-    except Exception as error:  # noqa: BLE001 the border to foreign code, reported to the worker
+    except BaseException as error:  # noqa: BLE001 the border to foreign code, reported to the worker
+        _silence()
         Supervisor(control).report(
             "refused",
             step="import",
@@ -62,6 +65,12 @@ def main(arguments: list[str]) -> None:
     gc.collect()
     gc.freeze()  # a child's collector then leaves the shared pages alone
     _serve(Supervisor(control), function)
+
+
+def _refuse_slow_import(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_IMPORT_GRACE)  # ends this process, should the import catch the exception or hang outside of Python
+    raise TimeoutError(f"its import took longer than {IMPORT_LIMIT} s")
 
 
 def _silence() -> None:

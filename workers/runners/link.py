@@ -6,7 +6,6 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from workers.runners.guard import KILL, PULSE, TERMINATE
 
@@ -69,7 +68,6 @@ class GuardLink:
         environment: Mapping[str, str],
         stdout: int = subprocess.DEVNULL,
         stderr: int = subprocess.DEVNULL,
-        directory: Path | None = None,
     ) -> "GuardLink":
         """Start a guard. In `command`, the text `{control}` stands for the number of its control socket.
 
@@ -84,7 +82,6 @@ class GuardLink:
                     stdin=subprocess.DEVNULL,
                     stdout=stdout,
                     stderr=stderr,
-                    cwd=directory,
                     env=environment,
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from workers.runners.base import ProcessIdentity
 from workers.runners.guard import PROCESS_MARK, process_mark, start_ticks
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_ROUNDS = 50
-_ROUND_SECONDS = 0.2
+_PATIENCE = 10.0
+_ROUND_SECONDS = 0.02
 
 
 def this_boot() -> str:
@@ -49,18 +50,23 @@ def end_process_group(identity: ProcessIdentity) -> bool:
     if identity.host != socket.gethostname() or identity.boot_id != this_boot():
         return False
     group_is_ours = _leader_matches(identity)
-    found = False
-    for _ in range(_ROUNDS):
-        members = _members(identity, group_is_ours)
-        if not members:
-            return found
-        found = True
+    members = _members(identity, group_is_ours)
+    found = bool(members)
+    give_up_at = time.monotonic() + _PATIENCE
+    while members:
+        if time.monotonic() > give_up_at:
+            raise _cannot_end(identity)
         if group_is_ours:
             _kill_group(identity.process_group)
         for process in members:
             _kill(process)
-        psutil.wait_procs(members, timeout=_ROUND_SECONDS)
-    raise RefusedError(
+        time.sleep(_ROUND_SECONDS)
+        members = _members(identity, group_is_ours)
+    return found
+
+
+def _cannot_end(identity: ProcessIdentity) -> RefusedError:
+    return RefusedError(
         problem=f"The processes of an earlier attempt (group {identity.process_group}) do not end",
         cure="They hang in the kernel, or belong to another user: end them by hand.",
     )
