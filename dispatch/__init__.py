@@ -1,1 +1,71 @@
-"""dispatch: a distributed task queue for fleets of AI agents, on Celery, Valkey and PostgreSQL."""
+"""dispatch: a distributed task queue for fleets of AI agents, on Celery, Valkey and PostgreSQL.
+
+The public names, each loaded when it is first asked for: small programs of this package, such as the one that keeps the
+embedded servers, would otherwise pay for Celery and SQLAlchemy at every start.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dispatch.bus import LocalBus as LocalBus
+    from dispatch.bus.celery import CeleryBus as CeleryBus
+    from dispatch.dispatcher import Dispatcher as Dispatcher
+    from dispatch.errors import DispatchError as DispatchError
+    from dispatch.models.agent import Agent as Agent
+    from dispatch.models.bead import Bead as Bead
+    from dispatch.models.dispatching import DispatchResult as DispatchResult
+    from dispatch.models.dispatching import StatusState as StatusState
+    from dispatch.models.dispatching import SystemStatus as SystemStatus
+    from dispatch.models.messages import Assignment as Assignment
+    from dispatch.models.messages import ResultMessage as ResultMessage
+    from dispatch.models.messages import TaskMessage as TaskMessage
+    from dispatch.models.run import ActionRecord as ActionRecord
+    from dispatch.models.run import ErrorRecord as ErrorRecord
+    from dispatch.models.run import PendingTask as PendingTask
+    from dispatch.ports import MessageBus as MessageBus
+    from dispatch.results import ResultHandler as ResultHandler
+    from dispatch.settings import DEFAULT_TASK_TIMEOUT as DEFAULT_TASK_TIMEOUT
+    from dispatch.settings import Settings as Settings
+    from dispatch.settings import load_settings as load_settings
+    from dispatch.store import Store as Store
+    from dispatch.store.swarm import Swarm as Swarm
+    from dispatch.wiring import connect as connect
+
+_HOMES = {
+    "DEFAULT_TASK_TIMEOUT": "dispatch.settings",
+    "ActionRecord": "dispatch.models.run",
+    "Agent": "dispatch.models.agent",
+    "Assignment": "dispatch.models.messages",
+    "Bead": "dispatch.models.bead",
+    "CeleryBus": "dispatch.bus.celery",
+    "DispatchError": "dispatch.errors",
+    "DispatchResult": "dispatch.models.dispatching",
+    "Dispatcher": "dispatch.dispatcher",
+    "ErrorRecord": "dispatch.models.run",
+    "LocalBus": "dispatch.bus",
+    "MessageBus": "dispatch.ports",
+    "PendingTask": "dispatch.models.run",
+    "ResultHandler": "dispatch.results",
+    "ResultMessage": "dispatch.models.messages",
+    "Settings": "dispatch.settings",
+    "StatusState": "dispatch.models.dispatching",
+    "Store": "dispatch.store",
+    "Swarm": "dispatch.store.swarm",
+    "SystemStatus": "dispatch.models.dispatching",
+    "TaskMessage": "dispatch.models.messages",
+    "connect": "dispatch.wiring",
+    "load_settings": "dispatch.settings",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dispatch' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

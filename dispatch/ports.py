@@ -1,17 +1,14 @@
-"""The borders that rooms meet at: what a room needs of another, said by the one that needs it.
+"""The borders with more than one real implementation: over Celery or in this process, the database's time or a given one.
 
-Protocols with two or more real implementations (`MessageBus`, `Clock`, `Escalator`), and the few
-that the direction of imports asks for: the deciding rooms lie below the store and name what they need of it here.
+What a deciding room needs of the store, which lies above it, it says itself, beside the code that uses it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
-from uuid import UUID
 
 from sqlalchemy import ColumnElement
 
-from dispatch.models.identity import BeadId, ProjectId, RunId
+from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.messages import TaskMessage
 
 
@@ -49,30 +46,3 @@ class MessageBus(Protocol):
     def publish_nudge(self) -> None:
         """Ask for a tick now."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """A bead that only a human can settle, and the bead that waits for it."""
-
-    project_id: ProjectId
-    decision_id: BeadId
-    bead_id: BeadId
-    reason: str
-    returned_to: str | None = None
-    created: bool = True
-    """False when an open decision for the bead was updated instead."""
-
-
-class Escalator(Protocol):
-    """Hands a bead to a human."""
-
-    def escalate_bead_to_ceo(self, bead_id: str, reason: str, returned_to: str | None = None) -> Decision:
-        """Block `bead_id` (also `project/id`) behind a decision and return it. Idempotent while one is open."""
-        ...
-
-
-class RunSettler(Protocol):
-    """Settles a reported run; the tick calls it for what a lost message left."""
-
-    def __call__(self, run_id: UUID) -> object: ...

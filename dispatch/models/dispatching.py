@@ -126,6 +126,8 @@ class DispatchResult:
 
 
 class StatusState(StrEnum):
+    """ACTIVE: something was dispatched or is running. PARKED: nothing is, and the reason says why."""
+
     ACTIVE = "active"
     PARKED = "parked"
 

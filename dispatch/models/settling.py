@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dispatch.models.bead import Bead
-from dispatch.models.identity import BeadId
+from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.run import Run
 from dispatch.models.states import BeadEvent
 
@@ -56,3 +56,16 @@ class Settled:
     run: Run
     effect: BeadEffect | None = None
     released: tuple[BeadId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A bead that only a human can settle, and the bead that waits for it."""
+
+    project_id: ProjectId
+    decision_id: BeadId
+    bead_id: BeadId
+    reason: str
+    returned_to: str | None = None
+    created: bool = True
+    """False when an open decision for the bead was updated instead."""

@@ -14,9 +14,9 @@ from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId,
 from dispatch.models.landing import DecidedLanding
 from dispatch.models.messages import ResultMessage
 from dispatch.models.run import PendingTask, Run
-from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, Settled
+from dispatch.models.settling import BeadEffect, Decision, Escalation, JoinedStep, Settled
 from dispatch.models.states import BeadEvent
-from dispatch.ports import Decision, MessageBus
+from dispatch.ports import MessageBus
 from dispatch.results.judging import judge, judge_landing
 from dispatch.settings import Settings
 

@@ -13,9 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from dispatch.models.bead import BLOCKS_TYPES, Bead
 from dispatch.models.identity import BeadId, BeadKey, ProjectId, hash_id
 from dispatch.models.run import Run
-from dispatch.models.settling import BeadEffect, Escalation
+from dispatch.models.settling import BeadEffect, Decision, Escalation
 from dispatch.models.states import BEAD_MOVES, BeadEvent, BeadStatus, StepEvent
-from dispatch.ports import Decision
 from dispatch.store import beads, graph, guard, history, schema
 from dispatch.store.transaction import Transaction
 

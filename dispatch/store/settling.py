@@ -13,9 +13,8 @@ from sqlalchemy import func, select, update
 from dispatch.models.bead import Bead
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.run import ErrorRecord, PendingTask, Run
-from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, Settled
+from dispatch.models.settling import BeadEffect, Decision, Escalation, JoinedStep, Settled
 from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, BeadEvent, RunEvent, RunState, StepState
-from dispatch.ports import Decision
 from dispatch.store import beads, effects, guard, history, records, schema
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
