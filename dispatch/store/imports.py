@@ -54,12 +54,12 @@ class ImportRecords:
         report = ImportReport()
         with self._units.begin() as tx:
             tx.lock_project(project_id)
+            touched: set[BeadId] = set()
             for start in range(0, len(records), _CHUNK):
-                self._import_chunk(tx, project_id, records[start : start + _CHUNK], report)
-            changed = [record.bead.id for record in records]
-            for start in range(0, len(changed), _CHUNK):
-                graph.recompute_deferred(tx, project_id, changed[start : start + _CHUNK])
-            graph.recompute_blocked(tx, project_id, changed)
+                touched |= self._import_chunk(tx, project_id, records[start : start + _CHUNK], report)
+            if touched:
+                graph.recompute_deferred(tx, project_id, touched)
+                graph.recompute_blocked(tx, project_id, touched)
             report.memories = self._import_memories(tx, project_id, memories)
             if report.created or report.updated or report.memories:
                 history.add_event(
@@ -69,7 +69,8 @@ class ImportRecords:
 
     def _import_chunk(
         self, tx: Transaction, project_id: ProjectId, records: Sequence[BeadRecord], report: ImportReport
-    ) -> None:
+    ) -> set[BeadId]:
+        """Write a part of the records; return the beads whose readiness may have changed."""
         stored = _stored(tx, project_id, [record.bead.id for record in records])
         moment = tx.connection.execute(select(tx.now())).scalar_one()
         fresh, changed = [], []
@@ -90,7 +91,8 @@ class ImportRecords:
         if changed:
             _update(tx, project_id, changed)
         touched = {row["id"] for row in fresh} | {row["b_id"] for row in changed}
-        _replace_edges(tx, project_id, [record for record in records if record.bead.id in touched])
+        former = _replace_edges(tx, project_id, [record for record in records if record.bead.id in touched])
+        return touched | former
 
     def _import_memories(self, tx: Transaction, project_id: ProjectId, memories: Sequence[MemoryRecord]) -> int:
         table, written = schema.memories, 0
@@ -212,10 +214,10 @@ def _update(tx: Transaction, project_id: ProjectId, rows: Sequence[dict[str, Any
     tx.connection.execute(statement, list(rows))
 
 
-def _replace_edges(tx: Transaction, project_id: ProjectId, records: Sequence[BeadRecord]) -> None:
-    """Make the edges that came from files those of the records; edges of ours stay."""
+def _replace_edges(tx: Transaction, project_id: ProjectId, records: Sequence[BeadRecord]) -> set[BeadId]:
+    """Make the edges that came from files those of the records; edges of ours stay. Return their former targets."""
     if not records:
-        return
+        return set()
     removed = tx.connection.execute(
         delete(_EDGES)
         .where(
@@ -239,5 +241,4 @@ def _replace_edges(tx: Transaction, project_id: ProjectId, records: Sequence[Bea
     ]
     if rows:
         tx.connection.execute(upsert(_EDGES).on_conflict_do_nothing(), rows)
-    if former:
-        graph.recompute_blocked(tx, project_id, former)
+    return former

@@ -6,6 +6,7 @@ locked in git's sense as well: neither the user's `prune` nor `gc` takes them aw
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from dispatch.errors import RefusedError
@@ -13,6 +14,8 @@ from dispatch.workspaces.git import Git
 from dispatch.workspaces.repository import OpenRepository
 
 _REMOVING = ".removing"
+_ADD_PAUSES = (0.05, 0.2, 1.0)
+"""Seconds after each failed try to make a worktree."""
 
 
 def git_dir_of(repository: OpenRepository, path: Path) -> Path:
@@ -26,11 +29,27 @@ def add_worktree(repository: OpenRepository, path: Path, sha: str) -> None:
     Only the entry is made under the lock: writing the files of a large tree takes its time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = ("--quiet", "--detach", "--no-checkout", "--lock", "--reason=dispatch is using it")
-    with repository.locked():
-        repository.git.run("worktree", "add", *options, "--", str(path), sha)
+    _add_entry(repository, path, sha)
     tree = Git(path, git_dir=git_dir_of(repository, path), work_tree=path, whole_tree=True)
     tree.run("reset", "--quiet", "--hard", sha)
+
+
+def _add_entry(repository: OpenRepository, path: Path, sha: str) -> None:
+    """Make the entry in git's list of worktrees and the empty worktree.
+
+    The user's commands do not know our lock: a `git worktree prune` can take the entry away before git has marked it
+    as locked, and an entry of theirs that is half made stops git. Both pass, so it is tried again.
+    """
+    options = ("--quiet", "--detach", "--no-checkout", "--lock", "--reason=dispatch is using it")
+    arguments = ("worktree", "add", *options, "--", str(path), sha)
+    for pause in _ADD_PAUSES:
+        with repository.locked():
+            finished = repository.git.attempt(*arguments)
+        if finished.code == 0:
+            return
+        drop_worktree(repository, path)
+        time.sleep(pause)
+    raise repository.git.error(arguments, finished)
 
 
 def drop_worktree(repository: OpenRepository, path: Path) -> None:

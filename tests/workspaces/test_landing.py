@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from dispatch.errors import ConfigurationError, NotFoundError
-from dispatch.workspaces import AlreadyLanded, Conflict, Landed, NotNow, RedTests, Repository, land
+from dispatch.models.landing import AlreadyLanded, Conflict, Landed, NotNow, RedTests
+from dispatch.workspaces import Repository, land
 
 
 @pytest.fixture
