@@ -120,9 +120,9 @@ class UsageEvent(_AgentEvent):
     """Tokens and dollars used since the last such event."""
 
     type: Literal["usage"] = "usage"
-    tokens_in: int = Field(default=0, ge=0)
-    tokens_out: int = Field(default=0, ge=0)
-    usd: float = Field(default=0, ge=0)
+    tokens_in: int = Field(default=0, ge=0, le=10**12)
+    tokens_out: int = Field(default=0, ge=0, le=10**12)
+    usd: float = Field(default=0, ge=0, le=10**9, allow_inf_nan=False)
 
 
 class ResultEvent(_AgentEvent):

@@ -76,7 +76,7 @@ def test_the_bead_on_the_page_overruns_its_limit_once(make_stage):
     assert description
     literal = Path(__file__).parents[2] / "examples/agents/literal.py"
     runner = CommandRunner([sys.executable, "-I", "-S", str(literal)])
-    first, second = (make_stage(bead={"description": description[1]}, timeout=3, attempt=n) for n in (1, 2))
+    first, second = (make_stage(bead={"description": description[1]}, timeout=2, attempt=n) for n in (1, 2))
 
     assert first.run(runner).kind == "timed_out"
     assert second.run(runner).kind == "completed"

@@ -27,13 +27,12 @@ def leader():
             process.child.kill()
 
 
-def test_the_group_of_an_earlier_attempt_is_ended(leader):
+def test_the_group_of_an_earlier_attempt_is_ended(leader, living):
     identity = identify(leader.pid, start_ticks(leader.pid))
 
     assert end_process_group(identity)
     assert leader.wait(60) == -9
-    psutil.wait_procs([leader.child], timeout=60)
-    assert not leader.child.is_running()
+    assert not living([leader.child.pid])
     assert not end_process_group(identity)
 
 

@@ -38,6 +38,13 @@ WORKER_GONE = "worker gone"
 PROCESS_MARK = "DISPATCH_PROCESS"
 """The environment variable by which an agent's processes are known again after both worker and guard are gone."""
 
+MARK_ROOM = " " * 40
+"""The mark's value in the environment that a fork server is started with.
+
+The system shows of a process the environment that it was executed with. A child that is forked only can carry a mark
+there no other way than by writing it over this room.
+"""
+
 KILL_LIMIT = 10.0
 """Seconds for which the guard goes on killing; what still lives then hangs in the kernel, and is reported."""
 
@@ -106,7 +113,16 @@ def become_leader() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     ticks = start_ticks(os.getpid())
     if ticks is not None:
-        os.environ[PROCESS_MARK] = process_mark(os.getpid(), ticks)
+        mark = process_mark(os.getpid(), ticks)
+        if os.environ.get(PROCESS_MARK) == MARK_ROOM:
+            _write_over_room(mark.encode())
+        os.environ[PROCESS_MARK] = mark
+
+
+def _write_over_room(mark: bytes) -> None:
+    getenv = ctypes.CDLL(None).getenv
+    getenv.restype = ctypes.c_void_p
+    ctypes.memmove(getenv(PROCESS_MARK.encode()), mark, min(len(mark), len(MARK_ROOM)))
 
 
 def open_control(number: int) -> socket.socket:

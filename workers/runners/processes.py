@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ _PATIENCE = 10.0
 _ROUND_SECONDS = 0.02
 
 
+@cache
 def this_boot() -> str:
     """Return what tells this boot of this machine from every other."""
     try:
@@ -92,7 +94,7 @@ def _belongs(process: psutil.Process, group: int | None, mark: str) -> bool:
             return False
         if group is not None and group in (os.getpgid(process.pid), os.getsid(process.pid)):
             return True
-        return process.environ().get(PROCESS_MARK) == mark
+        return process.environ().get(PROCESS_MARK, "").strip() == mark
     except (psutil.NoSuchProcess, psutil.AccessDenied, ProcessLookupError, PermissionError):
         return False
 

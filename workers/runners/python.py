@@ -12,6 +12,7 @@ from dispatch.models.outcome import Failed, Outcome
 from workers.runners.base import RunnerContext
 from workers.runners.environment import agent_environment, check_names
 from workers.runners.function_call import OUTCOME_PREFIX, Emit, read_outcome
+from workers.runners.guard import MARK_ROOM, PROCESS_MARK
 from workers.runners.link import GuardLink
 from workers.runners.pipes import open_pipe
 from workers.runners.run_files import open_transcript, write_assignment
@@ -94,7 +95,7 @@ class PythonRunner:
         interpreter = [sys.executable, "-P", "-X", "utf8", "-m", _SERVER_MODULE]
         return GuardLink.start(
             [*interpreter, "{control}", self._target, environment.get("PYTHONPATH", "")],
-            environment=environment | {"PYTHONPATH": search_path},
+            environment=environment | {"PYTHONPATH": search_path, PROCESS_MARK: MARK_ROOM},
             stdout=output,
             stderr=output,
         )
