@@ -1,4 +1,4 @@
-"""The borders with more than one real implementation: over Celery or in this process, the database's time or a given one.
+"""The borders with more than one real implementation: Celery or this process, the database's time or a given one.
 
 What a deciding room needs of the store, which lies above it, it says itself, beside the code that uses it.
 """

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from dispatch import embedded
 from dispatch.dispatcher import Dispatcher, Tick
+from dispatch.errors import UnavailableError
 from dispatch.models.identity import IncarnationId, ProjectId
 from dispatch.ports import Clock, MessageBus
 from dispatch.results import ResultHandler
-from dispatch.settings import Settings, load_settings
+from dispatch.settings import Settings, load_settings, mask_password
 from dispatch.store import Store, make_engine, require_current, upgrade
 from dispatch.workspaces import GitWorktrees, Repository
 
@@ -110,13 +111,32 @@ def open_system(settings: Settings | None = None, *, home: Path | None = None, b
     """Open a deployment: settings are loaded unless given, servers found or started, Celery the bus unless given."""
     settings = settings or load_settings(home=home)
     addresses = find_servers(settings)
-    if bus is None:
-        # Celery takes 0.3 s to import, which commands that only read the database do not have to pay.
-        from dispatch.bus.celery import CeleryBus, make_app
+    return wire(settings, open_store(settings, addresses), bus or open_bus(settings, addresses))
 
-        app = make_app(settings, addresses.broker_url, addresses.result_backend_url)
-        bus = CeleryBus(app, settings)
-    return wire(settings, open_store(settings, addresses), bus)
+
+def open_bus(settings: Settings, addresses: Addresses) -> MessageBus:
+    """Return the Celery bus of a deployment. It connects when something is published."""
+    # Celery takes 0.3 s to import, which commands that only use the database do not have to pay.
+    from dispatch.bus.celery import CeleryBus, make_app
+
+    return CeleryBus(make_app(settings, addresses.broker_url, addresses.result_backend_url), settings)
+
+
+def require_broker(settings: Settings, addresses: Addresses) -> None:
+    """Raise `UnavailableError` when the broker does not take a connection within about 3 s."""
+    from dispatch.bus.celery import make_app
+
+    app = make_app(settings, addresses.broker_url, addresses.result_backend_url)
+    try:
+        with app.connection_for_write(connect_timeout=3) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=3, reraise_as_library_errors=False)
+    except Exception as error:
+        raise UnavailableError(
+            server="The broker",
+            place=mask_password(addresses.broker_url),
+            cause=" ".join(str(error).split()) or type(error).__name__,
+            cure="Start it, or correct broker_url.",
+        ) from error
 
 
 def connect(home: Path | str | None = None) -> Dispatcher:

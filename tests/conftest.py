@@ -1,21 +1,35 @@
 """Real servers for every test that needs them: one embedded pair a test process, a fresh database a test."""
 
+import json
 import shutil
 import subprocess
 import tempfile
+import threading
 import uuid
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, select, text
 
 from dispatch import embedded
-from dispatch.models.identity import ProjectId
+from dispatch.models.agent import Agent, Incarnation
+from dispatch.models.bead import Bead, Dependency
+from dispatch.models.dispatching import Handover, Placement
+from dispatch.models.event import Event
+from dispatch.models.identity import BeadId, BeadKey, IncarnationId, ProjectId, RunId, uuid7
+from dispatch.models.importing import BeadRecord
+from dispatch.models.messages import ResultMessage
+from dispatch.models.outcome import Outcome
 from dispatch.models.project import Project
+from dispatch.models.run import Run
+from dispatch.models.settling import Settled
+from dispatch.results import judge
 from dispatch.settings import Settings
-from dispatch.store import Store, make_engine, upgrade
+from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, schema, upgrade
 
 TEMPLATE = "dispatch_template"
 
@@ -104,6 +118,166 @@ def repository(tmp_path: Path) -> Path:
 def project(store: Store, repository: Path) -> Project:
     """Given the project `shop` in the store, at the repository."""
     return store.projects.add(ProjectId("shop"), repository, "shop")
+
+
+NOON = datetime(2026, 9, 25, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """Given a clock that stands at noon until a test moves it."""
+    return FixedClock(NOON)
+
+
+class Scene:
+    """A project with beads and workers in a store whose time only a test moves. Its steps are those of one bead."""
+
+    def __init__(self, store: Store, clock: FixedClock, settings: Settings) -> None:
+        self.store = store
+        self.clock = clock
+        self.settings = settings
+        self.project = store.projects.add(ProjectId("shop"), Path("/srv/shop"), "shop")
+
+    def bead(
+        self,
+        bead_id: str = "shop-1",
+        *,
+        project: ProjectId = ProjectId("shop"),
+        waits_for: Sequence[str] = (),
+        edges: Sequence[Dependency] = (),
+        role: str = "",
+        timeout: timedelta | None = None,
+        **fields: Any,
+    ) -> BeadKey:
+        """Import a bead; importing it once more with other fields and a later `updated_at` changes it."""
+        created = fields.pop("created_at", self.clock.at)
+        bead = Bead(id=BeadId(bead_id), title=fields.pop("title", f"Do {bead_id}"), created_at=created, **fields)
+        document = {"id": bead_id, "title": bead.title, "metadata": dict(bead.metadata), "labels": list(bead.labels)}
+        document |= {"status": bead.status, "priority": bead.priority, "assignee": bead.assignee}
+        own = [Dependency(issue_id=bead.id, depends_on_id=BeadId(target)) for target in waits_for]
+        record = BeadRecord(
+            bead=bead,
+            text=json.dumps(document),
+            document=document,
+            dependencies=(*own, *edges),
+            role_hint=role,
+            timeout=timeout,
+        )
+        self.store.imports.import_records(project, [record])
+        return BeadKey(project, bead.id)
+
+    def worker(
+        self, node: str = "one@host", *, roles: Sequence[str] = ("dev",), agents: int = 1, pool: str = "prefork"
+    ) -> IncarnationId:
+        """Register a worker of that many agents."""
+        worker = Incarnation(
+            id=IncarnationId(uuid7()),
+            node=node,
+            host="host",
+            pid=1,
+            version="1",
+            queues=tuple(f"role.{role}" for role in roles),
+            roles=tuple(roles),
+            agents=agents,
+            pool=pool,
+        )
+        self.store.swarm.register(worker)
+        return worker.id
+
+    def agents_of(self, worker: IncarnationId) -> list[Agent]:
+        """The agents of a worker, whatever has become of them and it, by their name."""
+        agents = schema.agents
+        with self.store.units.read() as tx:
+            statement = select(agents, text("NULL AS run_id")).where(agents.c.incarnation_id == worker)
+            return [records.agent_of(row, ()) for row in tx.connection.execute(statement.order_by(agents.c.name))]
+
+    def placement(self, key: BeadKey, agents: Sequence[Agent], timeout: timedelta = timedelta(minutes=30)) -> Placement:
+        return Placement(bead=key, agents=tuple(agents), role="dev", timeout=timeout, reason="It is its turn.")
+
+    def claim(
+        self, key: BeadKey, agents: Sequence[Agent] | None = None, *, timeout: timedelta = timedelta(minutes=30)
+    ) -> Handover | None:
+        """Claim a bead for agents, the one that rested longest unless given; None when it could not be had."""
+        with self.store.dispatching.round() as round_:
+            chosen = round_.supply().agents[:1] if agents is None else agents
+            handovers = round_.claim([self.placement(key, chosen, timeout)])
+        return handovers[0] if handovers else None
+
+    def claimed(self, key: BeadKey, agents: Sequence[Agent] | None = None) -> RunId:
+        """Claim a bead with one agent and publish its run."""
+        handover = self.claim(key, agents)
+        assert handover is not None, "the bead was to be had"
+        self.store.dispatching.mark_published(handover.run_ids)
+        return handover.run_ids[0]
+
+    def start(self, run_id: RunId, worker: IncarnationId) -> StartedRun:
+        started = self.store.running.start(run_id, worker)
+        assert isinstance(started, StartedRun), started
+        return started
+
+    def report(self, started: StartedRun, outcome: Outcome, commit: str | None = None) -> bool:
+        message = ResultMessage(run_id=started.run.id, token=started.token, outcome=outcome, commit_sha=commit)
+        return self.store.running.report(message)
+
+    def settle(self, run_id: RunId) -> Settled | None:
+        return self.store.settling.settle(run_id, lambda joined: judge(joined, self.settings))
+
+    def work(self, key: BeadKey, worker: IncarnationId, outcome: Outcome, commit: str | None = None) -> Settled:
+        """Take a bead through claim, start, report and settle with the only idle agent."""
+        started = self.start(self.claimed(key), worker)
+        assert self.report(started, outcome, commit)
+        settled = self.settle(started.run.id)
+        assert settled is not None
+        return settled
+
+    def read(self, key: BeadKey) -> Bead:
+        return self.store.reading.bead(key)
+
+    def run(self, run_id: RunId) -> Run:
+        run = self.store.settling.find_run(run_id)
+        assert run is not None
+        return run
+
+    def events(self, *kinds: str) -> list[Event]:
+        """All events so far, or those of the kinds."""
+        return [event for event in self.store.reading.events_after(0) if not kinds or event.kind in kinds]
+
+    def kinds(self, key: BeadKey) -> list[str]:
+        """What happened to a bead, in order."""
+        return [event.kind for event in self.store.reading.events(key)]
+
+    def value(self, statement: str, **parameters: Any) -> Any:
+        """The first value of a statement."""
+        with self.store.units.begin() as tx:
+            return tx.connection.execute(text(statement), parameters).scalar()
+
+
+@pytest.fixture
+def scene(database_url: str, clock: FixedClock, settings: Settings) -> Iterator[Scene]:
+    """Given the project `shop` in a store whose time stands still, and room for many connections."""
+    store = Store(make_engine(database_url, pool_size=40), lease=timedelta(seconds=45), clock=clock)
+    yield Scene(store, clock, settings)
+    store.close()
+
+
+@pytest.fixture
+def at_once() -> Callable[[Sequence[Callable[[], Any]]], list[Any]]:
+    """Given a way to call functions at the same moment in threads; it returns what each returned or raised."""
+
+    def call_all(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        barrier = threading.Barrier(len(calls))
+
+        def call(function: Callable[[], Any]) -> Any:
+            barrier.wait(30)
+            try:
+                return function()
+            except Exception as error:
+                return error
+
+        with ThreadPoolExecutor(len(calls)) as pool:
+            return list(pool.map(call, calls))
+
+    return call_all
 
 
 def _at(url: str, database: str) -> str:

@@ -4,6 +4,9 @@ Importing this module reads the configuration and starts the embedded servers wh
 but `celery -A workers` and the tasks import it.
 """
 
+import sys
+
+import structlog
 from celery import Celery
 
 from beat_schedule import beat_schedule
@@ -17,10 +20,11 @@ TASK_MODULES = ("workers.tasks.runs", "workers.tasks.results", "workers.tasks.co
 
 def build() -> Celery:
     """Return the application, configured from dispatch.toml and the environment."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = load_settings()
     addresses = find_servers(settings)
     application = make_app(settings, addresses.broker_url, addresses.result_backend_url)
-    application.conf.imports = ("workers.membership", *TASK_MODULES)
+    application.conf.imports = ("workers.signals", *TASK_MODULES)
     application.conf.beat_schedule = beat_schedule(settings.dispatch.tick_interval.total_seconds())
     application.conf.beat_schedule_filename = str(settings.home / "celerybeat-schedule")
     application.conf.beat_max_loop_interval = min(5.0, settings.dispatch.tick_interval.total_seconds())

@@ -72,9 +72,15 @@ class RunHeartbeat:
                     self._control.ask_to_stop(StopReason.HANDBACK)
 
     def _beat(self) -> None:
+        self._renew()
+        try:
+            self._each_beat()
+        except Exception as error:  # noqa: BLE001 - what is noted beside the lease must not end it
+            log.warning("something could not be noted", run_id=str(self._run_id), cause=repr(error))
+
+    def _renew(self) -> None:
         try:
             renewal = self._records.renew(self._run_id, self._token)
-            self._each_beat()
         except Exception as error:  # noqa: BLE001 - whatever keeps the database away, the next beat tries again
             log.warning("a lease was not renewed", run_id=str(self._run_id), cause=repr(error))
             return

@@ -1,120 +1,82 @@
-"""A worker's membership in the swarm: registers when it is ready, heartbeats, hands back, leaves. Celery's signals."""
+"""Membership in the swarm: registers, heartbeats, hands back, leaves."""
 
-import os
-import socket
 import threading
-from typing import Any
+from collections.abc import Callable
 
 import structlog
-from celery import signals
 
-from dispatch.bus.celery import ROLE_QUEUE_PREFIX
 from dispatch.models.agent import Incarnation
-from dispatch.version import VERSION
-from workers.process import identity, system
+from dispatch.models.identity import IncarnationId
+from dispatch.wiring import System
+from workers.process import Identity
+from workers.settling import collect_worktrees
 
 log = structlog.get_logger(__name__)
 
 
 class Membership:
-    """Keeps one worker registered from a thread of its main process."""
+    """Keeps one worker registered from a thread of its main process.
 
-    def __init__(self, node: str, queues: tuple[str, ...], concurrency: int, pool: str) -> None:
-        self._node = node
-        self._queues = queues
-        self._concurrency = concurrency
-        self._pool = pool
+    `describe` says what the worker is as the incarnation it is given: one that was taken for gone becomes another.
+    """
+
+    def __init__(
+        self, system: Callable[[], System], identity: Identity, describe: Callable[[IncarnationId], Incarnation]
+    ) -> None:
+        self._system = system
+        self._identity = identity
+        self._describe = describe
+        self._is_registered = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="dispatch-membership", daemon=True)
 
     def begin(self) -> None:
-        """Register, then keep the registration fresh in the background."""
-        system().store.swarm.register(self._incarnation())
-        system().results.nudge()
+        """Register, then keep the registration fresh in the background; a database that is away is tried again."""
+        self._try(self._beat)
         self._thread.start()
 
     def hand_back(self) -> None:
         """Take nothing new, and ask running agents to hand back. Called from a signal handler: it returns at once."""
-        identity.stop()
-        threading.Thread(target=self._stop_taking, name="dispatch-handback", daemon=True).start()
+        self._identity.stop()
+        threading.Thread(target=lambda: self._try(self._stop_taking), name="dispatch-handback", daemon=True).start()
 
     def end(self) -> None:
-        """Leave the swarm."""
+        """Leave the swarm. Where that fails, the others take this worker for gone when its lease is over."""
         self._ended.set()
         self._thread.join(timeout=5)
-        system().store.swarm.leave(identity.incarnation_id)
-
-    def _stop_taking(self) -> None:
-        try:
-            system().store.swarm.stop_taking(identity.incarnation_id)
-        except Exception as error:  # noqa: BLE001 - the lease ends what this could not; shutdown goes on
-            log.warning("the handback could not be announced", cause=repr(error))
+        self._try(self._leave)
 
     def _keep(self) -> None:
-        interval = system().settings.dispatch.heartbeat.total_seconds()
+        if self._describe(self._identity.incarnation_id).agents:
+            self._try(lambda: collect_worktrees(self._system()))
+        interval = self._system().settings.dispatch.heartbeat.total_seconds()
         while not self._ended.wait(interval):
-            try:
-                self._beat()
-            except Exception as error:  # noqa: BLE001 - a database that is away must not end the heartbeat
-                log.warning("a heartbeat did not reach the database", cause=repr(error))
+            self._try(self._beat)
 
     def _beat(self) -> None:
-        swarm = system().store.swarm
-        if not swarm.heartbeat(identity.incarnation_id) and not identity.stopping:
-            identity.renew()
-            swarm.register(self._incarnation())
-            log.warning("this worker had been taken for gone and registered anew", worker=self._node)
+        if not self._is_registered:
+            self._register()
+        elif not self._system().store.swarm.heartbeat(self._identity.incarnation_id) and not self._identity.stopping:
+            self._identity.renew()
+            self._is_registered = False
+            self._register()
+            log.warning("this worker had been taken for gone and registered anew")
 
-    def _incarnation(self) -> Incarnation:
-        roles = tuple(
-            queue.removeprefix(ROLE_QUEUE_PREFIX) for queue in self._queues if queue.startswith(ROLE_QUEUE_PREFIX)
-        )
-        return Incarnation(
-            id=identity.incarnation_id,
-            node=self._node,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            version=VERSION,
-            queues=self._queues,
-            roles=roles,
-            agents=self._concurrency if roles else 0,
-            pool=self._pool,
-        )
+    def _register(self) -> None:
+        system = self._system()
+        system.store.swarm.register(self._describe(self._identity.incarnation_id))
+        self._is_registered = True
+        system.results.nudge()
 
+    def _stop_taking(self) -> None:
+        self._system().store.swarm.stop_taking(self._identity.incarnation_id)
 
-_members: list[Membership] = []
+    def _leave(self) -> None:
+        self._system().store.swarm.leave(self._identity.incarnation_id)
 
-
-@signals.celeryd_init.connect
-def take_only_what_runs(conf: Any, options: dict[str, Any], **_: Any) -> None:
-    """Let nothing sit reserved behind a 30-minute run: prefork agent workers fetch only what a free process takes."""
-    queues = options.get("queues") or ()
-    names = queues.split(",") if isinstance(queues, str) else list(queues)
-    serves_roles = any(name.startswith(ROLE_QUEUE_PREFIX) for name in names)
-    if serves_roles and "prefork" in str(options.get("pool_cls", "prefork")):
-        conf.worker_disable_prefetch = True
-
-
-@signals.worker_ready.connect
-def join(sender: Any, **_: Any) -> None:
-    """Register the worker once it consumes its queues."""
-    worker = sender.controller
-    queues = tuple(sorted(sender.app.amqp.queues.consume_from))
-    pool = worker.pool_cls.__module__.rpartition(".")[2]
-    membership = Membership(worker.hostname, queues, worker.concurrency, pool)
-    _members.append(membership)
-    membership.begin()
-
-
-@signals.worker_shutting_down.connect
-def hand_back(**_: Any) -> None:
-    """Begin the worker's shutdown."""
-    for membership in _members:
-        membership.hand_back()
-
-
-@signals.worker_shutdown.connect
-def leave(**_: Any) -> None:
-    """End the membership when the worker has ended its tasks."""
-    for membership in _members:
-        membership.end()
+    def _try(self, step: Callable[[], object]) -> None:
+        """Do a step that must not end the worker when the database is away, nor whatever else is wrong with it."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - logged; the next beat tries again, or the lease says it instead
+            log.warning("membership is at odds with the database", step=step.__name__.strip("_"), cause=repr(error))

@@ -1,7 +1,8 @@
-"""What each process of a worker has once: its wired system, opened after the fork, and who the worker is."""
+"""What each process of a worker has once: its wired system and runners, made after the fork, and who the worker is."""
 
 import mmap
 import os
+import threading
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from dispatch.bus.celery import CeleryBus
 from dispatch.models.identity import IncarnationId, uuid7
 from dispatch.settings import Settings
 from dispatch.wiring import Addresses, System, open_store, wire
+from workers.registry import RunnerRegistry
 
 
 class Identity:
@@ -51,28 +53,49 @@ class _Deployment:
 
 
 class ProcessState:
-    """The system of this process. A forked process opens its own: connections do not survive a fork."""
+    """The system and the runners of this process, made when first asked for; any thread may ask.
+
+    A forked process makes its own: connections and processes belong to the one that opened them.
+    """
 
     def __init__(self) -> None:
         self._deployment: _Deployment | None = None
         self._system: System | None = None
-        self._owner = 0
+        self._registry: RunnerRegistry | None = None
+        self._lock = threading.RLock()
+        os.register_at_fork(after_in_child=self._forget)
 
     def use(self, settings: Settings, addresses: Addresses, app: Celery) -> None:
+        """Say which deployment this process belongs to."""
         self._deployment = _Deployment(settings, addresses, app)
 
     def system(self) -> System:
-        if self._system is None or self._owner != os.getpid():
-            if self._deployment is None:
-                raise RuntimeError("workers.app says which deployment this process belongs to; it was not imported")
-            deployment = self._deployment
-            store = open_store(deployment.settings, deployment.addresses)
-            self._system = wire(deployment.settings, store, CeleryBus(deployment.app, deployment.settings))
-            self._owner = os.getpid()
-        return self._system
+        with self._lock:
+            if self._system is None:
+                if self._deployment is None:
+                    raise RuntimeError("workers.app says which deployment this process belongs to; it was not imported")
+                settings, addresses = self._deployment.settings, self._deployment.addresses
+                store = open_store(settings, addresses)
+                self._system = wire(settings, store, CeleryBus(self._deployment.app, settings))
+            return self._system
+
+    def registry(self) -> RunnerRegistry:
+        with self._lock:
+            if self._registry is None:
+                self._registry = RunnerRegistry(self.system().settings)
+            return self._registry
+
+    def _forget(self) -> None:
+        """Begin anew in a forked child. Another thread of the parent may have held the lock, or used a connection."""
+        inherited = self._system
+        self._lock = threading.RLock()
+        self._system = self._registry = None
+        if inherited is not None:
+            inherited.store.engine.dispose(close=False)
 
 
 _STATE = ProcessState()
 identity = Identity()
 use = _STATE.use
 system = _STATE.system
+registry = _STATE.registry

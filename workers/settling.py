@@ -6,8 +6,9 @@ import structlog
 
 from dispatch.errors import DispatchError
 from dispatch.models.bead import Bead
-from dispatch.models.identity import ProjectId, RunId
+from dispatch.models.identity import BeadKey, ProjectId, RunId
 from dispatch.models.landing import LandingResult, NotNow
+from dispatch.models.run import Run
 from dispatch.models.settling import Settled
 from dispatch.models.states import OPEN_RUN_STATES
 from dispatch.wiring import System
@@ -23,18 +24,17 @@ def settle_run(system: System, run_id: RunId) -> Settled | None:
     """Settle a run and let its bead's branch follow. None: there was nothing to settle."""
     settled = system.results.try_settle(run_id)
     if settled is not None and settled.effect is not None and settled.effect.head_sha is not None:
-        follow_branch(system, settled.run.project_id, settled)
+        follow_branch(system, settled.run.bead_key, settled.effect.head_sha)
     return settled
 
 
-def follow_branch(system: System, project_id: ProjectId, settled: Settled) -> None:
-    """Move `bead/<id>` to the accepted work. It only follows `head_sha`: failing here loses nothing."""
-    assert settled.effect is not None, "the caller looked"
-    assert settled.effect.head_sha is not None, "the caller looked"
+def follow_branch(system: System, key: BeadKey, head_sha: str) -> bool:
+    """Move `bead/<id>` to the accepted work. It only follows `head_sha`: where that fails housekeeping does it."""
     try:
-        system.worktrees.set_branch(project_id, settled.run.bead_id, settled.effect.head_sha)
-    except DispatchError as error:
-        log.warning("the bead's branch did not follow", bead=str(settled.run.bead_key), cause=str(error))
+        return system.worktrees.set_branch(key.project_id, key.bead_id, head_sha)
+    except Exception as error:  # noqa: BLE001 - the bead is settled, which this must not make look otherwise
+        log.warning("the bead's branch did not follow", bead=str(key), cause=repr(error))
+        return False
 
 
 def land_project(system: System, project_id: ProjectId) -> int:
@@ -59,7 +59,13 @@ def _land_bead(system: System, bead: Bead) -> bool:
         system.store.landings.postpone(bead.key, result.reason, POSTPONE)
         log.info("a landing waits", bead=str(bead.key), reason=result.reason)
         return False
-    system.results.landed(bead, result)
+    try:
+        system.results.landed(bead, result)
+    except Exception as error:
+        log.exception("what a landing came to could not be written", bead=str(bead.key))
+        reason = f"What its landing came to could not be written ({type(error).__name__}); it is tried again."
+        system.store.landings.postpone(bead.key, reason, POSTPONE)
+        return False
     return True
 
 
@@ -83,10 +89,24 @@ def _try_landing(system: System, bead: Bead) -> LandingResult:
 
 
 def collect_worktrees(system: System) -> int:
-    """Remove the worktrees of runs that have ended, keeping what they hold as commits; return how many."""
+    """Remove the worktrees of runs that have ended, keeping what they hold as commits; return how many.
 
-    def is_open(run_id: RunId) -> bool:
+    A run's ref is deleted with its worktree, so each bead's branch is made to follow first: what the sweep settled,
+    or what could not be followed at the time, is held by that ref alone.
+    """
+
+    def keep(run_id: RunId) -> bool:
         run = system.store.settling.find_run(run_id)
-        return run is not None and run.state in OPEN_RUN_STATES
+        if run is None:
+            return False
+        return run.state in OPEN_RUN_STATES or not _is_held(system, run)
 
-    return len(system.worktrees.collect(is_open))
+    return len(system.worktrees.collect(keep))
+
+
+def _is_held(system: System, run: Run) -> bool:
+    """Tell whether the accepted work of a run's bead is held by its branch; make that so where it is not."""
+    bead = system.store.settling.find_bead(run.bead_key)
+    if bead is None or bead.head_sha is None or run.commit_sha is None:
+        return True
+    return follow_branch(system, bead.key, bead.head_sha)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import typer
 
+from dispatch.cli.output import say
+from dispatch.errors import UnavailableError
+from dispatch.models.queues import CONTROL_QUEUE
 from dispatch.ports import Clock
-from dispatch.settings import Settings, load_settings
-from dispatch.store import Store
-from dispatch.wiring import System, find_servers, open_store, open_system
+from dispatch.settings import Settings, load_settings, mask_password
+from dispatch.store import Store, is_unavailable
+from dispatch.wiring import Addresses, System, find_servers, open_bus, open_store, open_system, wire
 
 
 class CommandContext:
@@ -31,20 +34,56 @@ class CommandContext:
         """The configuration; raises `ConfigurationError`."""
         return load_settings(home=self.home_option, config=self.config_option)
 
+    @cached_property
+    def addresses(self) -> Addresses:
+        """Where the servers are; the embedded ones are started when they are the ones to use."""
+        return find_servers(self.settings)
+
     @contextmanager
     def store(self, *, clock: Clock | None = None) -> Iterator[Store]:
-        """Open the database alone: no broker is contacted, and Celery is not imported."""
-        store = open_store(self.settings, find_servers(self.settings), clock=clock)
-        try:
-            yield store
-        finally:
-            store.close()
+        """Open the database alone: no broker is contacted, and Celery is not imported.
+
+        Raises `UnavailableError` when the database is away, also when it goes away meanwhile.
+        """
+        with self.database_named():
+            store = open_store(self.settings, self.addresses, clock=clock)
+            try:
+                yield store
+            finally:
+                store.close()
 
     @contextmanager
     def system(self) -> Iterator[System]:
-        """Open the whole deployment, with Celery as its bus."""
-        system = open_system(self.settings)
+        """Open the whole deployment, with Celery as its bus. Raises `UnavailableError` like `store`."""
+        with self.database_named():
+            system = open_system(self.settings)
+            try:
+                yield system
+            finally:
+                system.close()
+
+    @contextmanager
+    def database_named(self) -> Iterator[None]:
+        """Turn what the driver says of a database that is away into an `UnavailableError` that names it."""
         try:
-            yield system
-        finally:
-            system.close()
+            yield
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            cause = str(getattr(error, "orig", None) or error).strip()
+            raise UnavailableError(
+                server="PostgreSQL",
+                place=mask_password(self.addresses.database_url),
+                cause=" ".join(cause.split()),
+                cure="Start it, or correct database_url; `dispatch doctor` looks at all parts.",
+            ) from error
+
+    def nudge(self, store: Store) -> None:
+        """Ask a live ticker for a tick now. It is a courtesy: the next tick comes anyway, so a failure is only said."""
+        if CONTROL_QUEUE not in store.swarm.queues_served():
+            return
+        bus = open_bus(self.settings, self.addresses)
+        try:
+            wire(self.settings, store, bus).results.nudge()
+        except Exception as error:  # noqa: BLE001 - brokers fail in many ways, and the change itself is done
+            say(f"The broker does not answer ({error}); the next tick will see the change.")

@@ -65,7 +65,7 @@ def write_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
 
 
 def visible(text: str) -> str:
-    """Return a text as a terminal may safely show it: control characters, as in titles from elsewhere, are spelt out."""
+    """Return a text as a terminal may safely show it: control characters, as in titles, are spelt out."""
     if text.isprintable():
         return text
     return "".join(

@@ -1,5 +1,6 @@
 """The program `dispatch`: the options before the command, the commands, and how a call ends."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +9,25 @@ from typing import Annotated, NoReturn
 import structlog
 import typer
 
-from dispatch.cli import output
+from dispatch.cli import (
+    beads,
+    configuring,
+    database,
+    doctor,
+    editing,
+    exchanging,
+    output,
+    planning,
+    projects,
+    running,
+    setup,
+)
 from dispatch.cli.context import CommandContext
 from dispatch.errors import DispatchError
 from dispatch.version import VERSION
 
+_GROUPS = (setup, projects, exchanging, planning, beads, editing, running, doctor, configuring, database)
+"""Modules with commands, in the order of the help."""
 _INTERRUPTED = 130
 _USAGE = 2
 
@@ -33,7 +48,7 @@ def build() -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process; the exit codes are those of `dispatch.errors`."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     sys.exit(_call(arguments))
 
 
@@ -52,8 +67,8 @@ def _call(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has gone. The interpreter must not try again when it flushes at its end.
-        sys.stdout = None  # type: ignore[assignment]
+        # Whoever read the output has gone. What is left goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -73,7 +88,8 @@ def _show_version(wanted: bool) -> None:
 def _options(
     context: typer.Context,
     home: Annotated[
-        Path | None, typer.Option(help="Where servers, logs and worktrees are kept (else DISPATCH_HOME, else .dispatch).")
+        Path | None,
+        typer.Option(help="Where servers, logs and worktrees are kept (else DISPATCH_HOME, else .dispatch)."),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="The configuration file (else DISPATCH_CONFIG, else the nearest dispatch.toml).")

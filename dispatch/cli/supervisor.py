@@ -80,17 +80,19 @@ class Leashed:
                 os.write(self.leash.stdin.fileno(), word)
 
     def has_ended(self) -> bool:
-        """Tell once that the program ended; nothing of its session is left then."""
+        """Tell whether the leash ended and is to be buried."""
         return self.leash is not None and self.leash.poll() is not None
 
     def bury(self) -> int:
-        """Forget the leash that ended; return the program's exit code, 128 + n for signal n."""
+        """Forget the leash that ended and kill what is left of its session; return the program's exit code.
+
+        A leash that was killed had no time for that. 128 + n stands for signal n.
+        """
         assert self.leash is not None, "has_ended() said so"
         leash, self.leash = self.leash, None
         if leash.stdin is not None:
             leash.stdin.close()
-        if leash.returncode < 0:
-            kill_session(leash.pid)
+        kill_session(leash.pid)
         return leash.returncode if leash.returncode >= 0 else 128 - leash.returncode
 
     def plan_restart(self, code: int, now: float) -> Notice:
@@ -161,7 +163,7 @@ class Supervisor:
             if leashed.leash is not None and (names is None or name in names)
         ]
 
-    def process_of(self, name: str) -> int | None:
+    def session_of(self, name: str) -> int | None:
         """Return the number of the session that a program runs in, or None while it does not run."""
         leash = self._leashed[name].leash
         return None if leash is None else leash.pid

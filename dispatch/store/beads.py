@@ -9,7 +9,15 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from dispatch.errors import AmbiguousBeadError, NotFoundError
-from dispatch.models.bead import BLOCKS_TYPES, DONE_STATUSES, NEVER_READY_TYPES, PARENT_TYPE, Bead, Dependency
+from dispatch.models.bead import (
+    BLOCKS_TYPES,
+    DONE_STATUSES,
+    NEVER_READY_TYPES,
+    PARENT_TYPE,
+    READINESS_TYPES,
+    Bead,
+    Dependency,
+)
 from dispatch.models.identity import BeadId, BeadKey, ProjectId
 from dispatch.models.states import BeadStatus
 from dispatch.store import records, schema
@@ -67,19 +75,28 @@ def ready(tx: Transaction, project_id: ProjectId, *, as_tracker: bool = False, l
     With `as_tracker`, what bd's rules give: epics, decisions, events, beads for humans and those that cool down are
     listed too.
     """
+    statement = select(_BEADS).where(*_is_ready(tx, project_id, as_tracker)).order_by(*DISPATCH_ORDER).limit(limit)
+    return [records.bead(row) for row in tx.connection.execute(statement)]
+
+
+def count_ready(tx: Transaction, project_id: ProjectId) -> int:
+    """Count what `ready` lists."""
+    statement = select(func.count()).select_from(_BEADS).where(*_is_ready(tx, project_id, as_tracker=False))
+    return int(tx.connection.execute(statement).scalar_one())
+
+
+def _is_ready(tx: Transaction, project_id: ProjectId, as_tracker: bool) -> list[Any]:
     beads = _BEADS
     conditions = [beads.c.project_id == project_id, beads.c.status == BeadStatus.OPEN, ~beads.c.blocked]
-    if as_tracker:
-        conditions += [
-            ~beads.c.pinned,
-            ~beads.c.ephemeral,
-            beads.c.issue_type.not_in(sorted(NEVER_READY_TYPES)),
-            or_(beads.c.defer_from.is_(None), beads.c.defer_from <= tx.now()),
-        ]
-    else:
-        conditions += [beads.c.dispatchable, may_go(tx)]
-    statement = select(beads).where(*conditions).order_by(*DISPATCH_ORDER).limit(limit)
-    return [records.bead(row) for row in tx.connection.execute(statement)]
+    if not as_tracker:
+        return [*conditions, beads.c.dispatchable, may_go(tx)]
+    return [
+        *conditions,
+        ~beads.c.pinned,
+        ~beads.c.ephemeral,
+        beads.c.issue_type.not_in(sorted(NEVER_READY_TYPES)),
+        or_(beads.c.defer_from.is_(None), beads.c.defer_from <= tx.now()),
+    ]
 
 
 DISPATCH_ORDER = (_BEADS.c.priority, _BEADS.c.created_at, _BEADS.c.id)
@@ -121,26 +138,39 @@ def dependencies_of(tx: Transaction, key: BeadKey) -> list[Dependency]:
         .where(_EDGES.c.project_id == key.project_id, _EDGES.c.issue_id == key.bead_id)
         .order_by(_EDGES.c.type, _EDGES.c.depends_on_id)
     )
-    return [
-        Dependency(
-            issue_id=BeadId(row.issue_id),
-            depends_on_id=BeadId(row.depends_on_id),
-            type=row.type,
-            metadata=row.metadata,
-        )
-        for row in tx.connection.execute(statement)
-    ]
+    return [_dependency(row) for row in tx.connection.execute(statement)]
+
+
+def dependents_of(tx: Transaction, key: BeadKey) -> list[Dependency]:
+    """Return the edges of other beads that name this one."""
+    statement = (
+        select(_EDGES)
+        .where(_EDGES.c.project_id == key.project_id, _EDGES.c.depends_on_id == key.bead_id)
+        .order_by(_EDGES.c.type, _EDGES.c.issue_id)
+    )
+    return [_dependency(row) for row in tx.connection.execute(statement)]
 
 
 def blocking_edges(tx: Transaction, project_id: ProjectId) -> list[Dependency]:
-    """Return all edges of a project that can block, for looking for cycles."""
-    statement = select(_EDGES.c.issue_id, _EDGES.c.depends_on_id, _EDGES.c.type).where(
-        _EDGES.c.project_id == project_id, _EDGES.c.type.in_(sorted(BLOCKS_TYPES))
+    """Return all edges of a project that decide about readiness, for looking for cycles."""
+    statement = select(_EDGES).where(_EDGES.c.project_id == project_id, _EDGES.c.type.in_(sorted(READINESS_TYPES)))
+    return [_dependency(row) for row in tx.connection.execute(statement)]
+
+
+def done_flags(tx: Transaction, project_id: ProjectId) -> list[tuple[BeadId, bool]]:
+    """Return the beads of a project in the order they came, and whether each is done."""
+    done = or_(_BEADS.c.pinned, _BEADS.c.status.in_(sorted(DONE_STATUSES)))
+    statement = select(_BEADS.c.id, done.label("done")).where(_BEADS.c.project_id == project_id).order_by(_BEADS.c.seq)
+    return [(BeadId(row.id), row.done) for row in tx.connection.execute(statement)]
+
+
+def _dependency(row: Row[Any]) -> Dependency:
+    return Dependency(
+        issue_id=BeadId(row.issue_id),
+        depends_on_id=BeadId(row.depends_on_id),
+        type=row.type,
+        metadata=row.metadata,
     )
-    return [
-        Dependency(issue_id=BeadId(row.issue_id), depends_on_id=BeadId(row.depends_on_id), type=row.type)
-        for row in tx.connection.execute(statement)
-    ]
 
 
 def many(tx: Transaction, keys: Sequence[BeadKey]) -> dict[BeadKey, Bead]:

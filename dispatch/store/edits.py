@@ -26,11 +26,6 @@ class EditRecords:
     def __init__(self, units: Units) -> None:
         self._units = units
 
-    def taken(self, project_id: ProjectId, bead_id: str) -> bool:
-        """Tell whether the project has a bead of that id."""
-        with self._units.read() as tx:
-            return bool(beads.taken_ids(tx, project_id, [bead_id]))
-
     def add(
         self,
         project_id: ProjectId,
@@ -40,10 +35,16 @@ class EditRecords:
     ) -> Bead:
         """Add a bead. `edges_to_it` are edges of other beads that name it, with their documents.
 
-        `check` is given the blocking edges as they would be and raises when they make a cycle.
+        `check` is given the blocking edges as they would be and raises when they make a cycle. Raises `RefusedError`
+        when the id is taken, `NotFoundError` for an edge to a bead that is not there.
         """
         with self._units.begin() as tx:
             tx.lock_project(project_id)
+            if beads.taken_ids(tx, project_id, [record.bead.id]):
+                raise RefusedError(
+                    problem=f"The project {project_id} has a bead {record.bead.id} already",
+                    cure="Choose another id, or leave it to dispatch.",
+                )
             edges = [*record.dependencies, *(edge for edge, _ in edges_to_it)]
             self._require(tx, project_id, edges, record.bead.id)
             check([*beads.blocking_edges(tx, project_id), *edges])
@@ -113,7 +114,7 @@ class EditRecords:
             effects.record_closing(tx, key, reason)
             history.add_event(tx, "bead.closed", bead=key, reason=f"by hand: {reason}" if reason else "by hand")
             turned = graph.recompute_blocked(tx, key.project_id, [key.bead_id])
-            return tuple(bead_id for bead_id, blocked in turned.items() if not blocked)
+            return tuple(bead_id for bead_id, blocked in turned.items() if not blocked and bead_id != key.bead_id)
 
     def _stop_runs(self, tx: Transaction, key: BeadKey) -> None:
         mine = (_RUNS.c.project_id == key.project_id, _RUNS.c.bead_id == key.bead_id)

@@ -1,5 +1,6 @@
 """What the reading commands show: beads, runs, counts. Nothing here writes."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ from sqlalchemy import select
 
 from dispatch.models.bead import Bead, Dependency
 from dispatch.models.event import Event
-from dispatch.models.identity import BeadKey, ProjectId, RunId
+from dispatch.models.identity import BeadId, BeadKey, ProjectId, RunId
 from dispatch.models.run import ActionRecord, ErrorRecord, Run
 from dispatch.models.states import OPEN_RUN_STATES
 from dispatch.store import beads, history, records, schema
@@ -33,10 +34,20 @@ class ReadingRecords:
         with self._units.read() as tx:
             return beads.get(tx, key)
 
+    def beads(self, keys: Sequence[BeadKey]) -> dict[BeadKey, Bead]:
+        """Return those of the named beads that exist."""
+        with self._units.read() as tx:
+            return beads.many(tx, keys)
+
     def ready(self, project_id: ProjectId, *, as_tracker: bool = False, limit: int | None = None) -> list[Bead]:
         """List what is ready, in dispatch order; see `beads.ready`."""
         with self._units.read() as tx:
             return beads.ready(tx, project_id, as_tracker=as_tracker, limit=limit)
+
+    def count_ready(self, project_id: ProjectId) -> int:
+        """Count what `ready` lists for dispatch."""
+        with self._units.read() as tx:
+            return beads.count_ready(tx, project_id)
 
     def blockers(self, key: BeadKey) -> list[Blocker]:
         with self._units.read() as tx:
@@ -45,6 +56,16 @@ class ReadingRecords:
     def dependencies(self, key: BeadKey) -> list[Dependency]:
         with self._units.read() as tx:
             return beads.dependencies_of(tx, key)
+
+    def dependents(self, key: BeadKey) -> list[Dependency]:
+        """Return the edges of other beads that name this one."""
+        with self._units.read() as tx:
+            return beads.dependents_of(tx, key)
+
+    def graph(self, project_id: ProjectId) -> tuple[list[tuple[BeadId, bool]], list[Dependency]]:
+        """Return the beads of a project, each with whether it is done, and the edges that can block."""
+        with self._units.read() as tx:
+            return beads.done_flags(tx, project_id), beads.blocking_edges(tx, project_id)
 
     def counts(self, project_id: ProjectId | None = None) -> dict[str, int]:
         """Count beads by status; open ones that are blocked count as `blocked`."""

@@ -134,7 +134,7 @@ dependencies = Table(
     Column("depends_on_id", Text, primary_key=True),
     Column("type", Text, primary_key=True),
     Column("metadata", Text, nullable=False, server_default=""),
-    Column("ours", JSONB),
+    Column("ours", JSONB(none_as_null=True)),
     ForeignKeyConstraint(["project_id", "issue_id"], ["beads.project_id", "beads.id"]),
     Index("dependencies_target", "project_id", "depends_on_id", "type", "issue_id"),
 )

@@ -1,6 +1,5 @@
 """The header of a step's chord: one run."""
 
-import os
 from typing import Any
 
 from celery.exceptions import Ignore
@@ -9,24 +8,7 @@ from dispatch.bus.celery import RUN_TASK
 from dispatch.models.messages import TaskMessage
 from workers.app import app
 from workers.execution import RunExecutor, StartRefusedError
-from workers.process import identity, system
-from workers.registry import RunnerRegistry
-
-
-class _Registries:
-    """The runners of this process; a forked one makes its own."""
-
-    def __init__(self) -> None:
-        self._owner = 0
-        self._registry: RunnerRegistry | None = None
-
-    def get(self) -> RunnerRegistry:
-        if self._registry is None or self._owner != os.getpid():
-            self._registry, self._owner = RunnerRegistry(system().settings), os.getpid()
-        return self._registry
-
-
-_registries = _Registries()
+from workers.process import identity, registry, system
 
 
 @app.task(name=RUN_TASK)
@@ -38,7 +20,7 @@ def run(message: dict[str, Any]) -> str:
     """
     executor = RunExecutor(
         system(),
-        _registries.get(),
+        registry(),
         incarnation_id=lambda: identity.incarnation_id,
         stopping=lambda: identity.stopping,
     )

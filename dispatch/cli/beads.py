@@ -1,0 +1,151 @@
+"""Looking at beads: `ready`, `why`, `show`."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from dispatch.cli import output
+from dispatch.cli.context import CommandContext
+from dispatch.cli.explaining import Explainer
+from dispatch.cli.options import BeadArgument, JsonOption, ProjectOption, chosen_project
+from dispatch.cli.views import action_view, bead_view, outcome_text, run_view
+from dispatch.errors import UsageError
+from dispatch.interop import parse_time
+from dispatch.models.identity import BeadKey
+from dispatch.store import FixedClock, Store
+
+SHOWN_ACTIONS = 10
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: `dispatch ready --project shop --all --now 2026-09-25T00:00Z --json`")(ready)
+    app.command(epilog="Example: `dispatch why shop-k3x9`")(why)
+    app.command(epilog="Example: `dispatch show shop/shop-k3x9`")(show)
+
+
+def ready(
+    context: typer.Context,
+    project: ProjectOption = None,
+    as_tracker: Annotated[
+        bool, typer.Option("--all", help="What the tracker calls ready, also what no agent is given.")
+    ] = False,
+    now: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As of this moment, for example 2026-09-25T00:00Z.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="At most so many.", show_default="all")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the beads that can go now, in the order in which they go: by priority, then oldest first."""
+    clock = FixedClock(_moment(now)) if now is not None else None
+    with CommandContext.of(context).store(clock=clock) as store:
+        beads = store.reading.ready(chosen_project(store, project).id, as_tracker=as_tracker, limit=limit)
+    if as_json:
+        output.write_json([bead_view(bead) for bead in beads])
+        return
+    rows = [(bead.id, f"P{bead.priority}", bead.issue_type, bead.role_hint, bead.title) for bead in beads]
+    output.write_table(("bead", "priority", "type", "role", "title"), rows, empty="Nothing is ready.")
+
+
+def why(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False) -> None:
+    """Say in one sentence why a bead is where it is."""
+    command = CommandContext.of(context)
+    with command.store() as store:
+        found = store.reading.bead(store.reading.resolve(bead))
+        reason = Explainer(store, command.settings).why(found)
+    if as_json:
+        output.write_json({"id": found.id, "project": found.project_id, "status": found.status, "reason": reason})
+    else:
+        output.write(f"{found.key}: {reason}")
+
+
+def show(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False) -> None:
+    """Show a bead with its dependencies, runs, last actions and errors."""
+    command = CommandContext.of(context)
+    with command.store() as store:
+        key = store.reading.resolve(bead)
+        reason = Explainer(store, command.settings).why(store.reading.bead(key))
+        view = {**_gathered(store, key), "why": reason}
+    if as_json:
+        output.write_json(view)
+    else:
+        _write_bead(view)
+
+
+def _gathered(store: Store, key: BeadKey) -> dict[str, Any]:
+    reading = store.reading
+    bead = reading.bead(key)
+    runs = reading.runs(bead=key)
+    waits_for = [(edge.depends_on_id, edge.type) for edge in reading.dependencies(key)]
+    named_by = [(edge.issue_id, edge.type) for edge in reading.dependents(key)]
+    known = reading.beads([BeadKey(key.project_id, other) for other, _ in (*waits_for, *named_by)])
+
+    def edge_view(other: str, kind: str) -> dict[str, Any]:
+        found = known.get(BeadKey.of(key.project_id, other))
+        return {"id": other, "type": kind, "status": found.status if found else None}
+
+    return {
+        **bead_view(bead),
+        "description": bead.description,
+        "metadata": bead.metadata,
+        "dependencies": [edge_view(*edge) for edge in waits_for],
+        "dependents": [edge_view(*edge) for edge in named_by],
+        "runs": [{**run_view(run), "outcome_text": outcome_text(run)} for run in runs],
+        "actions": [action_view(action) for action in reading.actions(runs[0].id)] if runs else [],
+        "errors": [
+            {"at": error.timestamp, "error": error.error, "attempt": error.dispatch} for error in reading.errors(key)
+        ],
+    }
+
+
+def _write_bead(view: dict[str, Any]) -> None:
+    output.write(f"{view['project']}/{view['id']}  {view['title']}")
+    output.write(f"{view['status']}, {view['type']}, priority {view['priority']}. {view['why']}")
+    for name in ("role", "assignee", "labels", "head_sha"):
+        if view[name]:
+            output.write(f"{name}: {output.cell(view[name])}")
+    if view["description"]:
+        output.write(f"\n{view['description'].rstrip()}")
+    _write_part("waits for or belongs to", [_edge_line(edge) for edge in view["dependencies"]])
+    _write_part("named by", [_edge_line(edge) for edge in view["dependents"]])
+    _write_part("runs, newest first", [_run_line(run) for run in view["runs"]])
+    _write_part(
+        "last actions of the newest run",
+        [
+            f"{output.moment(action['at'])}  {action['type']}  {output.cell(action['data'])}"
+            for action in view["actions"][-SHOWN_ACTIONS:]
+        ],
+    )
+    _write_part(
+        "errors",
+        [f"{output.moment(error['at'])}  attempt {error['attempt']}: {error['error']}" for error in view["errors"]],
+    )
+
+
+def _write_part(heading: str, lines: list[str]) -> None:
+    if lines:
+        output.write(f"\n{heading}:")
+        for line in lines:
+            output.write(f"  {line}")
+
+
+def _edge_line(edge: dict[str, Any]) -> str:
+    return f"{edge['id']}  {edge['type']}  {edge['status'] or 'not in this project'}"
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    since = output.moment(run["created_at"])
+    return f"{run['id']}  attempt {run['attempt']}  {run['state']}  {run['agent']}  {since}  {run['outcome_text']}"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = parse_time(text)
+    except ValueError:
+        moment = None
+    if moment is None:
+        raise UsageError(
+            problem=f"--now {text!r} is no moment",
+            cure="Write one such as 2026-09-25T00:00Z; without an offset it is UTC.",
+        )
+    return moment

@@ -1,0 +1,27 @@
+"""`config`: each setting, its value, and where it comes from."""
+
+import typer
+
+from dispatch.cli import output
+from dispatch.cli.context import CommandContext
+from dispatch.cli.options import JsonOption
+from dispatch.settings import explain
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: `DISPATCH_DISPATCH__LEASE=30s dispatch config`")(config)
+
+
+def config(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Show each setting, its value as dispatch.toml would have it, and where it comes from. Passwords are masked."""
+    settings = CommandContext.of(context).settings
+    rows = explain(settings)
+    if as_json:
+        output.write_json(rows)
+        return
+    output.say(f"configuration file: {settings.config_file or 'none; these are the defaults'}")
+    output.write_table(
+        ("setting", "value", "origin"),
+        [(row.key, row.value, row.origin) for row in rows],
+        empty="There are no settings.",
+    )

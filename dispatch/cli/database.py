@@ -1,0 +1,31 @@
+"""`db upgrade`: bring the database to this version's schema."""
+
+import typer
+
+from dispatch.cli import output
+from dispatch.cli.context import CommandContext
+from dispatch.store import make_engine, upgrade
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="The database of the deployment.")
+    group.command("upgrade", epilog="Example: `dispatch db upgrade`")(upgrade_database)
+    # A group of one command would otherwise be that command itself.
+    group.callback()(_group)
+    app.add_typer(group, name="db")
+
+
+def _group() -> None:
+    """The database of the deployment."""
+
+
+def upgrade_database(context: typer.Context) -> None:
+    """Bring the database to the schema of this version. Several may do it at once; doing it again changes nothing."""
+    command = CommandContext.of(context)
+    with command.database_named():
+        engine = make_engine(command.addresses.database_url)
+        try:
+            changed = upgrade(engine)
+        finally:
+            engine.dispose()
+    output.write("The database was upgraded." if changed else "The database is up to date.")

@@ -1,0 +1,162 @@
+"""The checks of `doctor`: each looks at one part of the deployment and says how to mend it."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from dispatch.cli.context import CommandContext
+from dispatch.errors import DispatchError
+from dispatch.models.project import Project
+from dispatch.models.queues import SERVICE_QUEUES, role_queue
+from dispatch.settings import RunnerKind, Settings, format_duration, mask_password
+from dispatch.store import Store
+from dispatch.wiring import require_broker
+from dispatch.workspaces.repository import OpenRepository
+
+LATE_TICKS = 3
+"""Ticks that may be missing before the clockwork counts as stopped."""
+_NAMED = 5
+
+
+class Health(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found. `cure` says what to do; empty when all is well."""
+
+    part: str
+    health: Health
+    found: str
+    cure: str = ""
+
+
+def examine(command: CommandContext) -> Iterator[Finding]:
+    """Look at all parts, from the ground up; what stands on a broken part is left out."""
+    yield _git()
+    try:
+        settings = command.settings
+    except DispatchError as error:
+        yield Finding("configuration", Health.BROKEN, str(error), "Correct it first.")
+        return
+    yield Finding("configuration", Health.OK, str(settings.config_file or "none; the defaults hold"))
+    yield from _runners(settings)
+    try:
+        yield from _servers(command)
+        with command.store() as store:
+            yield Finding("schema", Health.OK, "current")
+            yield from _consumers(store, settings)
+            yield _clockwork(store, settings)
+            for project in store.projects.all():
+                yield from _project(project, settings)
+            yield from _orphans(store)
+    except DispatchError as error:
+        yield Finding("servers", Health.BROKEN, str(error), "Mend it and ask again.")
+
+
+def _git() -> Finding:
+    found = shutil.which("git")
+    if found is None:
+        return Finding("git", Health.BROKEN, "the program git is not on PATH", "Install git 2.36 or later.")
+    return Finding("git", Health.OK, found)
+
+
+def _runners(settings: Settings) -> Iterator[Finding]:
+    base = settings.config_file.parent if settings.config_file else Path.cwd()
+    for name, runner in settings.runners.items():
+        part = f"runner {name}"
+        if runner.kind is not RunnerKind.COMMAND:
+            yield Finding(part, Health.OK, runner.target)
+        elif _finds(runner.argv[0], base):
+            yield Finding(part, Health.OK, runner.argv[0])
+        else:
+            found = f"the program {runner.argv[0]!r} is not on PATH"
+            yield Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
+
+
+def _finds(program: str, base: Path) -> bool:
+    return shutil.which(str(base / program) if "/" in program else program) is not None
+
+
+def _servers(command: CommandContext) -> Iterator[Finding]:
+    settings, addresses = command.settings, command.addresses
+    embedded = f"embedded in {settings.home}"
+    with command.store():
+        where = embedded if settings.is_embedded_database else mask_password(addresses.database_url)
+        yield Finding("database", Health.OK, where)
+    try:
+        require_broker(settings, addresses)
+    except DispatchError as error:
+        yield Finding("broker", Health.BROKEN, str(error), "Nothing is handed over before it answers.")
+    else:
+        where = embedded if settings.is_embedded_broker else mask_password(addresses.broker_url)
+        yield Finding("broker", Health.OK, where)
+
+
+def _consumers(store: Store, settings: Settings) -> Iterator[Finding]:
+    served = store.swarm.queues_served()
+    for queue in SERVICE_QUEUES:
+        cure = f"`dispatch up` starts it, or `celery -A workers worker -Q {queue}`."
+        yield _consumer(queue, served, cure)
+    for role in settings.roles:
+        queue = role_queue(role)
+        cure = f"Name the role in [workers.<name>] for `dispatch up`, or `celery -A workers worker -Q {queue}`."
+        yield _consumer(queue, served, cure)
+    if not settings.roles:
+        cure = "Add [runners.<name>], [roles.<role>] and [workers.<name>]; `dispatch init` shows how."
+        yield Finding("roles", Health.WARNING, "no role is configured, so no agent can work", cure)
+
+
+def _consumer(queue: str, served: frozenset[str], cure: str) -> Finding:
+    if queue in served:
+        return Finding(f"queue {queue}", Health.OK, "has a live consumer")
+    return Finding(f"queue {queue}", Health.BROKEN, "no live worker consumes it", cure)
+
+
+def _clockwork(store: Store, settings: Settings) -> Finding:
+    age, interval = store.reading.tick_age(), settings.dispatch.tick_interval
+    cure = "`dispatch up` runs beat and the ticker, or `celery -A workers beat`."
+    if age is None:
+        return Finding("tick", Health.BROKEN, "there was none yet", cure)
+    found = f"the last one began {format_duration(age)} ago"
+    if age > LATE_TICKS * interval:
+        return Finding("tick", Health.BROKEN, f"{found}, every {format_duration(interval)} is meant", cure)
+    return Finding("tick", Health.OK, found)
+
+
+def _project(project: Project, settings: Settings) -> Iterator[Finding]:
+    part, wanted = f"project {project.id}", settings.project(project.id)
+    try:
+        repository = OpenRepository.at(project.path)
+        commit = repository.find_commit(f"refs/heads/{wanted.target_branch}")
+    except DispatchError as error:
+        yield Finding(part, Health.BROKEN, str(error), "Nothing of it can be worked on before that.")
+        return
+    if wanted.path is not None and wanted.path.resolve() != project.path:
+        cure = f"Make path of [projects.{project.id}] agree with `dispatch project list`."
+        yield Finding(part, Health.WARNING, f"it is at {project.path}, the configuration says {wanted.path}", cure)
+    if commit is None:
+        cure = f"Make the branch, or set target_branch of [projects.{project.id}]."
+        yield Finding(part, Health.BROKEN, f"it has no branch {wanted.target_branch!r}", cure)
+        return
+    if not wanted.test_command:
+        cure = f"Set test_command of [projects.{project.id}]."
+        yield Finding(part, Health.WARNING, "it has no test command, so work lands untested", cure)
+    elif not _finds(wanted.test_command[0], project.path):
+        cure = f"Install it, or correct test_command of [projects.{project.id}]."
+        yield Finding(part, Health.BROKEN, f"its test program {wanted.test_command[0]!r} is not on PATH", cure)
+    else:
+        yield Finding(part, Health.OK, f"{project.path}, branch {wanted.target_branch}")
+
+
+def _orphans(store: Store) -> Iterator[Finding]:
+    orphans = [str(bead.key) for bead in store.edits.orphans()]
+    if orphans:
+        more = f" and {len(orphans) - _NAMED} more" if len(orphans) > _NAMED else ""
+        found = f"in progress, but no run here holds them: {', '.join(orphans[:_NAMED])}{more}"
+        yield Finding("beads", Health.WARNING, found, "`dispatch adopt` opens them, if nobody else works on them.")

@@ -1,0 +1,233 @@
+"""Runs a deployment on one host until it is told to end, has nothing left to do, or cannot go on."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from enum import Enum
+
+from dispatch.cli import programs
+from dispatch.cli.idleness import Choice, is_idle
+from dispatch.cli.live_follow import Follower
+from dispatch.cli.live_view import LiveView
+from dispatch.cli.programs import FlowerAccess
+from dispatch.cli.selection import Selection, SelectiveTicker
+from dispatch.cli.sessions import SessionRecord, kill_session
+from dispatch.cli.supervisor import GRACE, Supervisor
+from dispatch.cli.wishes import Wishes
+from dispatch.embedded import UpLock
+from dispatch.embedded.home import EmbeddedHome
+from dispatch.models.identity import ProjectId
+from dispatch.models.states import RunState
+from dispatch.settings import Settings
+from dispatch.store import Store, is_unavailable, make_engine, upgrade
+from dispatch.wiring import find_servers, open_store, with_driver
+
+_LOOK_SECONDS = 0.25
+_SETTLE_SECONDS = 5.0
+_FORCE_SECONDS = 5.0
+
+
+class End(Enum):
+    """Why an upkeep ended."""
+
+    ASKED = "asked"
+    IDLE = "idle"
+    BROKEN = "broken"
+
+
+def keep_up(
+    settings: Settings,
+    view: LiveView,
+    *,
+    until_idle: bool = False,
+    selection: Selection | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> End:
+    """Start all programs of a deployment, watch them, and end them again.
+
+    With `until_idle` it ends when nothing is left to do. With a `selection` only the beads it takes are dispatched:
+    then the ticks are made here, since no other process knows of it. Raises RefusedError when another `dispatch up`
+    has the home, ConfigurationError when there is nothing to start.
+    """
+    agents = programs.agent_workers(settings)
+    with ExitStack() as stack:
+        wishes = stack.enter_context(Wishes())
+        stack.enter_context(UpLock(settings.home))
+        record = SessionRecord(EmbeddedHome.at(settings.home).run / "sessions", settings.home)
+        if record.end_leftovers(patience=GRACE + _FORCE_SECONDS):
+            view.tell("Ended what a killed `dispatch up` had left.")
+        store = prepare_store(settings)
+        stack.callback(store.close)
+        flower = FlowerAccess.fresh()
+        view.tell(f"Flower: {flower.address}  user {flower.user}  password {flower.password}")
+        services = programs.services(settings, flower)
+        ticker = None
+        if selection is not None:
+            services = [program for program in services if program.name not in (programs.TICKER, programs.BEAT)]
+            ticker = SelectiveTicker(settings, selection)
+            stack.callback(ticker.close)
+        supervisor = Supervisor(
+            [*agents, *services],
+            directory=settings.home,
+            logs=settings.home / "logs",
+            environment=programs.environment(settings, environ),
+            record=record,
+        )
+        upkeep = Upkeep(settings, store, view, wishes, supervisor, [program.name for program in agents])
+        return upkeep.run(until_idle, ticker)
+
+
+def prepare_store(settings: Settings) -> Store:
+    """Open the database at this version's schema, with the projects in it that the configuration names."""
+    addresses = find_servers(settings)
+    engine = make_engine(with_driver(addresses.database_url))
+    try:
+        upgrade(engine)
+    finally:
+        engine.dispose()
+    store = open_store(settings, addresses)
+    known = {project.id: project.path for project in store.projects.all()}
+    for name, project in settings.projects.items():
+        if project.path is not None and known.get(ProjectId(name)) != project.path:
+            store.projects.add(ProjectId(name), project.path)
+    return store
+
+
+class Upkeep:
+    """One `dispatch up` at work. `agents` are the programs whose agents do the work: they end first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        view: LiveView,
+        wishes: Wishes,
+        supervisor: Supervisor,
+        agents: Sequence[str],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._view = view
+        self._wishes = wishes
+        self._supervisor = supervisor
+        self._agents = agents
+        self._follower = Follower(store)
+        self._answers = True
+        self._idle_before = False
+
+    def run(self, until_idle: bool, ticker: SelectiveTicker | None) -> End:
+        """Start, watch, end."""
+        if self._wishes.count:
+            return End.ASKED
+        self._supervisor.start(time.monotonic())
+        try:
+            return self._watch(until_idle, ticker)
+        finally:
+            self._end()
+
+    def _watch(self, until_idle: bool, ticker: SelectiveTicker | None) -> End:
+        chosen = ticker.selection.takes if ticker is not None else lambda bead: True
+        while not self._wishes.count:
+            if not self._programs_go_on():
+                return End.BROKEN
+            if ticker is not None:
+                self._tick(ticker)
+            happened = self._show()
+            if until_idle and self._is_idle(chosen, happened):
+                self._view.tell("Nothing is left to do. Ending the workers ...")
+                return End.IDLE
+            self._wishes.wait(_LOOK_SECONDS)
+        return End.ASKED
+
+    def _tick(self, ticker: SelectiveTicker) -> None:
+        try:
+            ticker.tick_if_due(time.monotonic())
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            self._note_outage()
+
+    def _programs_go_on(self) -> bool:
+        """Start again what died; False when something died too often."""
+        notices = self._supervisor.look(time.monotonic())
+        for notice in notices:
+            self._view.tell(notice.text)
+        return not any(notice.fatal for notice in notices)
+
+    def _show(self) -> int:
+        """Show what is new; return how much that was, or -1 when the database does not answer."""
+        try:
+            news = self._follower.news()
+            self._view.show(self._follower.picture(), self._follower.lines(news))
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            self._note_outage()
+            return -1
+        self._answers = True
+        return len(news)
+
+    def _note_outage(self) -> None:
+        if self._answers:
+            self._view.tell("The database does not answer; waiting for it.")
+        self._answers = False
+
+    def _is_idle(self, chosen: Choice, happened: int) -> bool:
+        """Idle twice in a row, and nothing happened in between: no bead was on its way from one state to another."""
+        if happened:
+            self._idle_before = False
+            return False
+        try:
+            idle = is_idle(self._store, self._settings, chosen)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            idle = False
+        before, self._idle_before = self._idle_before, idle
+        return idle and before
+
+    def _end(self) -> None:
+        """End the agents first, so that what they hand back is still settled; then the rest."""
+        asked = self._wishes.count
+        if asked:
+            self._view.tell("Ending: agents hand back what they are at. Press Ctrl-C again to end at once.")
+        self._supervisor.stop(self._agents)
+        in_peace = self._wait(lambda: not self._supervisor.alive(self._agents), GRACE + _FORCE_SECONDS, asked)
+        if in_peace:
+            self._wait(self._is_settled, _SETTLE_SECONDS, asked)
+            self._supervisor.stop()
+            in_peace = self._wait(lambda: not self._supervisor.alive(), GRACE + _FORCE_SECONDS, asked)
+        if not in_peace:
+            self._force()
+
+    def _wait(self, condition: Callable[[], bool], seconds: float, asked: int) -> bool:
+        """Wait for a condition; False after so many seconds, or when the user asked again."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self._supervisor.look(time.monotonic())
+            self._show()
+            if condition():
+                return True
+            if self._wishes.count > asked or time.monotonic() >= deadline:
+                return False
+            self._wishes.wait(_LOOK_SECONDS / 2)
+
+    def _is_settled(self) -> bool:
+        try:
+            return all(run.state is not RunState.REPORTED for run in self._store.reading.runs(open_only=True))
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            return True
+
+    def _force(self) -> None:
+        self._supervisor.kill()
+        deadline = time.monotonic() + _FORCE_SECONDS
+        while self._supervisor.alive() and time.monotonic() < deadline:
+            self._supervisor.look(time.monotonic())
+            time.sleep(_LOOK_SECONDS / 5)
+        for name in self._supervisor.alive():
+            session = self._supervisor.session_of(name)
+            if session is not None:
+                kill_session(session)

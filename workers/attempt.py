@@ -1,0 +1,187 @@
+"""One attempt at a bead, step by step: the worktree, what the agent is told and says, the commit, the report."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from dispatch.models.messages import AgentEvent, ResultMessage
+from dispatch.models.outcome import Completed, Failed, Outcome
+from dispatch.models.run import Run
+from dispatch.store import StartedRun
+from dispatch.wiring import System
+from workers.assignment import make_assignment
+from workers.heartbeat import RunHeartbeat
+from workers.persistence import is_passing, write_patiently
+from workers.recording import ActionRecorder
+from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group
+from workers.soft_limit import SoftLimit
+
+log = structlog.get_logger(__name__)
+
+
+class Attempt:
+    """A run that was started here, and what it has come to."""
+
+    def __init__(self, system: System, started: StartedRun) -> None:
+        self.started = started
+        self.control = RunControl()
+        self._system = system
+        self._run: Run = started.run
+        self._workspace: Path | None = None
+        self._base_sha: str | None = None
+        self._unnoted: ProcessIdentity | None = None
+        running = system.store.running
+        self._recorder = ActionRecorder(
+            lambda actions: running.record_actions(started.run.id, actions), started.run.agent_id
+        )
+
+    @contextmanager
+    def heartbeat(self, stopping: Callable[[], bool]) -> Iterator[None]:
+        """Renew the lease while the block runs."""
+        heartbeat = RunHeartbeat(
+            self._system.store.running,
+            self._run.id,
+            self.started.token,
+            self.control,
+            interval=self._system.settings.dispatch.heartbeat.total_seconds(),
+            stopping=stopping,
+            each_beat=self._catch_up,
+        )
+        heartbeat.start()
+        try:
+            yield
+        finally:
+            heartbeat.end()
+
+    def _catch_up(self) -> None:
+        """Write what waits to be written."""
+        if self._unnoted is not None:
+            self._note_process(self._unnoted)
+        self._recorder.flush()
+
+    def prepare(self) -> None:
+        """Make the worktree, after ending and keeping what a dead attempt left on this host (PROTOCOL, rule 9).
+
+        What was left counts as work of this run: the base that it is compared with is the one before it.
+        """
+        previous = self.started.previous
+        left = self._keep_leftovers()
+        worktree = self._system.worktrees.create(replace(self._run, base_sha=left or self._run.base_sha))
+        before = previous.base_sha if left is not None and previous is not None else None
+        self._workspace, self._base_sha = worktree.path, self._run.base_sha or before or worktree.base_sha
+        self._system.store.running.note_base(self._run.id, self.started.token, self._base_sha)
+
+    def _keep_leftovers(self) -> str | None:
+        """Return the commit that holds what the last attempt left here, when that is to be gone on from."""
+        previous = self.started.previous
+        if previous is None or previous.host != socket.gethostname():
+            return None
+        identity = _identity(previous)
+        if identity is not None and end_process_group(identity):
+            log.warning("ended an agent that a dead worker left", run_id=str(previous.id))
+        left = self._system.worktrees.salvage(previous.id, previous.project_id)
+        return left if previous.writes_branch and self._run.writes_branch else None
+
+    def context(self, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> RunnerContext:
+        """Return what the runner is given. `watch` sees every event of the agent; `limit` holds between them."""
+        assert self._workspace is not None, "prepare() made it"
+        run_directory = self._system.runs_directory / str(self._run.id)
+        run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return RunnerContext(
+            assignment=make_assignment(self.started, self._workspace, self._system.settings),
+            run_directory=run_directory,
+            control=self.control,
+            on_event=lambda event: self._take(event, watch, limit),
+            on_process=self._note_process,
+        )
+
+    def _take(self, event: AgentEvent, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> None:
+        if watch is not None:
+            watch(event)
+        if self._recorder.add(event):
+            self._recorder.flush()
+        limit.check()
+
+    def _note_process(self, process: ProcessIdentity) -> None:
+        """Keep where the agent runs; while the database is away the heartbeat sees to it."""
+        try:
+            self._system.store.running.note_process(
+                self._run.id,
+                self.started.token,
+                host=process.host,
+                boot_id=process.boot_id,
+                process_group=process.process_group,
+                started=process.started,
+            )
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            log.warning("where the agent runs is noted later", run_id=str(self._run.id), cause=repr(error))
+            self._unnoted = process
+        else:
+            self._unnoted = None
+
+    def finish(self, outcome: Outcome) -> None:
+        """Commit what the worktree holds, whatever the outcome, and write the outcome."""
+        try:
+            commit_sha = self._commit(outcome)
+        except Exception as error:
+            log.exception("the work could not be committed", run_id=str(self._run.id))
+            commit_sha = None
+            if isinstance(outcome, Completed):
+                outcome = Failed(cause="commit failed", summary=str(error))
+        self.report(self.checked(outcome, commit_sha), commit_sha)
+
+    def _commit(self, outcome: Outcome) -> str | None:
+        """Return the commit of all work; None when there is no worktree."""
+        if self._workspace is None:
+            return None
+        bead = self.started.bead
+        message = f"{bead.title}\n\nBead: {bead.key}\nRun: {self._run.id} (attempt {self._run.attempt}, {outcome.kind})"
+        return self._system.worktrees.commit_all(self._run, message)
+
+    def checked(self, outcome: Outcome, commit_sha: str | None) -> Outcome:
+        """Doubt a success that changed nothing and does not say that nothing was to be done."""
+        unchanged = commit_sha == self._base_sha and self.started.run.base_sha is None
+        if isinstance(outcome, Completed) and unchanged and not outcome.nothing_to_do and self._run.writes_branch:
+            return Failed(
+                cause="no_change", summary="It ended well but changed no file, and did not say that this is right."
+            )
+        return outcome
+
+    def report(self, outcome: Outcome, commit_sha: str | None) -> None:
+        """Write the outcome, again and again while PostgreSQL is away: the agent is done (PROTOCOL, rule 1)."""
+        self._recorder.flush()
+        try:
+            taken = self._write(outcome, commit_sha)
+        except Exception as error:
+            log.exception("the outcome cannot be stored as it is", run_id=str(self._run.id), outcome=outcome.kind)
+            summary = f"It ended as {outcome.kind}, but the database does not take the words ({type(error).__name__})."
+            taken = self._write(Failed(cause="unwritable outcome", summary=summary), commit_sha)
+        if not taken:
+            log.warning("a late outcome was refused", run_id=str(self._run.id), outcome=outcome.kind)
+
+    def _write(self, outcome: Outcome, commit_sha: str | None) -> bool:
+        message = ResultMessage(run_id=self._run.id, token=self.started.token, outcome=outcome, commit_sha=commit_sha)
+        return write_patiently(
+            lambda: self._system.store.running.report(message), f"the outcome of run {self._run.id}: {outcome.kind}"
+        )
+
+    def clean_up(self) -> None:
+        """Remove the worktree; what cannot be removed now is collected by housekeeping."""
+        try:
+            self._system.worktrees.remove(self._run)
+        except Exception as error:  # noqa: BLE001 - the run is reported; its result must reach whoever waits
+            log.warning("a worktree is left to housekeeping", run_id=str(self._run.id), cause=repr(error))
+
+
+def _identity(run: Run) -> ProcessIdentity | None:
+    if run.host is None or run.boot_id is None or run.process_group is None or run.process_started is None:
+        return None
+    return ProcessIdentity(
+        host=run.host, boot_id=run.boot_id, process_group=run.process_group, started=run.process_started
+    )
