@@ -1,8 +1,8 @@
 """Beads a second through the whole walk, against bare Celery chords with the same worker settings on the same broker.
 
-A bead here is a `python` no-op: claimed, published, started, executed in a process of its own, reported, settled on its
-own and fenced, closed. fsync and synchronous_commit stay on. The bare side is `chord([noop], body)`. Prints a table, and
-the same as JSON on the last line.
+A bead here is a `python` no-op: claimed, published, started, executed in a process of its own, reported, settled on
+its own and fenced, closed. fsync and synchronous_commit stay on. The bare side is `chord([noop], body)`. Prints a
+table, and the same as JSON on the last line.
 """
 
 import argparse

@@ -121,6 +121,7 @@ def project(store: Store, repository: Path) -> Project:
 
 
 NOON = datetime(2026, 9, 25, 12, tzinfo=UTC)
+SHOP = ProjectId("shop")
 
 
 @pytest.fixture
@@ -136,13 +137,13 @@ class Scene:
         self.store = store
         self.clock = clock
         self.settings = settings
-        self.project = store.projects.add(ProjectId("shop"), Path("/srv/shop"), "shop")
+        self.project = store.projects.add(SHOP, Path("/srv/shop"), "shop")
 
     def bead(
         self,
         bead_id: str = "shop-1",
         *,
-        project: ProjectId = ProjectId("shop"),
+        project: ProjectId = SHOP,
         waits_for: Sequence[str] = (),
         edges: Sequence[Dependency] = (),
         role: str = "",
@@ -255,7 +256,7 @@ class Scene:
 @pytest.fixture
 def scene(database_url: str, clock: FixedClock, settings: Settings) -> Iterator[Scene]:
     """Given the project `shop` in a store whose time stands still, and room for many connections."""
-    store = Store(make_engine(database_url, pool_size=40), lease=timedelta(seconds=45), clock=clock)
+    store = Store(make_engine(database_url, pool_size=64), lease=timedelta(seconds=45), clock=clock)
     yield Scene(store, clock, settings)
     store.close()
 
@@ -271,7 +272,7 @@ def at_once() -> Callable[[Sequence[Callable[[], Any]]], list[Any]]:
             barrier.wait(30)
             try:
                 return function()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - what a call raises is its answer
                 return error
 
         with ThreadPoolExecutor(len(calls)) as pool:

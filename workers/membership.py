@@ -9,7 +9,6 @@ from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.wiring import System
 from workers.process import Identity
-from workers.settling import collect_worktrees
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +46,6 @@ class Membership:
         self._try(self._leave)
 
     def _keep(self) -> None:
-        if self._describe(self._identity.incarnation_id).agents:
-            self._try(lambda: collect_worktrees(self._system()))
         interval = self._system().settings.dispatch.heartbeat.total_seconds()
         while not self._ended.wait(interval):
             self._try(self._beat)

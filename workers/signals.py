@@ -2,8 +2,10 @@
 
 import os
 import socket
+import threading
 from typing import Any
 
+import structlog
 from celery import signals
 
 from dispatch.models.agent import Incarnation
@@ -12,6 +14,9 @@ from dispatch.models.queues import ROLE_QUEUE_PREFIX
 from dispatch.version import VERSION
 from workers.membership import Membership
 from workers.process import identity, system
+from workers.settling import collect_worktrees
+
+log = structlog.get_logger(__name__)
 
 _members: list[Membership] = []
 
@@ -39,6 +44,16 @@ def join(sender: Any, **_: Any) -> None:
     membership = Membership(system, identity, describe)
     _members.append(membership)
     membership.begin()
+    if describe(identity.incarnation_id).agents:
+        threading.Thread(target=clear_away, name="dispatch-clear-away", daemon=True).start()
+
+
+def clear_away() -> None:
+    """Collect what the runs of a worker that died here left: housekeeping runs on the settler's host only."""
+    try:
+        collect_worktrees(system())
+    except Exception as error:  # noqa: BLE001 - it must not keep the worker from its work; the next start tries again
+        log.warning("worktrees were not collected", cause=repr(error))
 
 
 def describe_worker(

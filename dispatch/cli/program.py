@@ -13,20 +13,39 @@ from dispatch.cli import (
     beads,
     configuring,
     database,
+    demo,
     doctor,
+    down,
     editing,
     exchanging,
     output,
     planning,
     projects,
+    run,
     running,
     setup,
+    up,
 )
 from dispatch.cli.context import CommandContext
 from dispatch.errors import DispatchError
 from dispatch.version import VERSION
 
-_GROUPS = (setup, projects, exchanging, planning, beads, editing, running, doctor, configuring, database)
+_GROUPS = (
+    demo,
+    setup,
+    projects,
+    exchanging,
+    planning,
+    run,
+    up,
+    down,
+    beads,
+    editing,
+    running,
+    doctor,
+    configuring,
+    database,
+)
 """Modules with commands, in the order of the help."""
 _INTERRUPTED = 130
 _USAGE = 2

@@ -12,7 +12,7 @@ from dispatch.errors import RefusedError
 from dispatch.models.identity import BeadKey, RunId
 from dispatch.models.messages import ActionEvent, AgentEvent, ProgressEvent, ResultEvent, UsageEvent
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, Outcome, TimedOut
-from dispatch.models.states import BeadStatus
+from dispatch.models.states import BeadStatus, StopReason
 from dispatch.wiring import System
 from dispatch.workspaces import branch_name
 
@@ -20,6 +20,7 @@ _EXECUTOR = "workers.foreground"
 """Found by name: the workers' room lies above this one and may not be imported."""
 _DONE = frozenset({BeadStatus.CLOSED, BeadStatus.LANDING})
 _MAX_OUTPUT_LINES = 20
+_INTERRUPTED = 130
 
 
 class ForegroundReport(Protocol):
@@ -73,7 +74,17 @@ def run(
                 problem=f"{key} was not run: {report.reason.rstrip('.')}", cure=f"`dispatch why {key}` says more."
             )
         _tell(system, key, report)
-    raise typer.Exit(0 if report.status in _DONE else 1)
+    raise typer.Exit(_exit_code(report))
+
+
+def _exit_code(report: ForegroundReport) -> int:
+    if report.status in _DONE:
+        return 0
+    match report.outcome:
+        case Cancelled(cause=StopReason.HANDBACK):
+            return _INTERRUPTED
+        case _:
+            return 1
 
 
 def show_event(event: AgentEvent) -> None:

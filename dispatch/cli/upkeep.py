@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import Enum
 
-from dispatch.cli import programs
+from dispatch.cli import deployment
+from dispatch.cli.deployment import FlowerAccess
 from dispatch.cli.idleness import Choice, is_idle
 from dispatch.cli.live_follow import Follower
 from dispatch.cli.live_view import LiveView
-from dispatch.cli.programs import FlowerAccess
 from dispatch.cli.selection import Selection, SelectiveTicker
 from dispatch.cli.sessions import SessionRecord, kill_session
 from dispatch.cli.supervisor import GRACE, Supervisor
@@ -50,7 +50,7 @@ def keep_up(
     then the ticks are made here, since no other process knows of it. Raises RefusedError when another `dispatch up`
     has the home, ConfigurationError when there is nothing to start.
     """
-    agents = programs.agent_workers(settings)
+    agents = deployment.agent_workers(settings)
     with ExitStack() as stack:
         wishes = stack.enter_context(Wishes())
         stack.enter_context(UpLock(settings.home))
@@ -61,17 +61,17 @@ def keep_up(
         stack.callback(store.close)
         flower = FlowerAccess.fresh()
         view.tell(f"Flower: {flower.address}  user {flower.user}  password {flower.password}")
-        services = programs.services(settings, flower)
+        services = deployment.services(settings, flower)
         ticker = None
         if selection is not None:
-            services = [program for program in services if program.name not in (programs.TICKER, programs.BEAT)]
+            services = [program for program in services if program.name not in (deployment.TICKER, deployment.BEAT)]
             ticker = SelectiveTicker(settings, selection)
             stack.callback(ticker.close)
         supervisor = Supervisor(
             [*agents, *services],
             directory=settings.home,
             logs=settings.home / "logs",
-            environment=programs.environment(settings, environ),
+            environment=deployment.environment(settings, environ),
             record=record,
         )
         upkeep = Upkeep(settings, store, view, wishes, supervisor, [program.name for program in agents])

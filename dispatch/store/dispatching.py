@@ -34,6 +34,21 @@ ORDER BY lane.number, bead.priority, bead.created_at, bead.id
 """
 )
 
+_REFUSE = text(
+    """
+UPDATE beads SET refusal = refused.reason
+FROM (
+    SELECT bead.project_id, bead.id, wish.reason
+    FROM unnest(CAST(:projects AS text[]), CAST(:ids AS text[]), CAST(:reasons AS text[]))
+         AS wish(project_id, id, reason)
+    JOIN beads bead ON bead.project_id = wish.project_id AND bead.id = wish.id
+    WHERE bead.refusal <> wish.reason
+    FOR NO KEY UPDATE OF bead SKIP LOCKED
+) AS refused
+WHERE beads.project_id = refused.project_id AND beads.id = refused.id
+"""
+)
+
 
 class Round:
     """One look at the world and what is decided on it, in one transaction."""
@@ -92,25 +107,40 @@ class Round:
         ]
 
     def claim(self, placements: Sequence[Placement]) -> list[Handover]:
-        """Write step, runs, reservations and bead for each placement that nobody was faster with."""
-        for project_id in sorted({placement.bead.project_id for placement in placements}):
-            self._tx.lock_project(project_id)
-        claimed = (self._claim(placement) for placement in placements)
+        """Write step, runs, reservations and bead for each placement that nobody was faster with.
+
+        Those of a project that somebody else keeps locked, as a long import does, are left for the next round.
+        """
+        wanted = sorted({placement.bead.project_id for placement in placements})
+        ours = {project_id for project_id in wanted if self._tx.try_lock_project(project_id)}
+        claimed = (self._claim(placement) for placement in placements if placement.bead.project_id in ours)
         return [handover for handover in claimed if handover is not None]
 
     def refuse(self, refusals: Sequence[Refusal]) -> None:
-        """Keep the reason on each bead that was looked at and not taken."""
-        for refusal in refusals:
+        """Keep the reason on each bead that was looked at and not taken; one that is being changed goes without."""
+        if refusals:
             self._tx.connection.execute(
-                update(schema.beads)
-                .where(*_bead(refusal.bead), schema.beads.c.refusal != refusal.reason)
-                .values(refusal=refusal.reason)
+                _REFUSE,
+                {
+                    "projects": [refusal.bead.project_id for refusal in refusals],
+                    "ids": [refusal.bead.bead_id for refusal in refusals],
+                    "reasons": [refusal.reason for refusal in refusals],
+                },
             )
 
     def _moment(self) -> Any:
         return self._tx.connection.execute(select(self._tx.now())).scalar_one()
 
     def _claim(self, placement: Placement) -> Handover | None:
+        connection, agents = self._tx.connection, schema.agents
+        wanted = [agent.id for agent in placement.agents]
+        reserved = [row.id for row in guard.move(connection, agents, AgentEvent.RESERVE, agents.c.id.in_(wanted))]
+        handover = self._open_step(placement) if len(reserved) == len(wanted) else None
+        if handover is None and reserved:
+            guard.move(connection, agents, AgentEvent.FREE, agents.c.id.in_(reserved))
+        return handover
+
+    def _open_step(self, placement: Placement) -> Handover | None:
         connection, now = self._tx.connection, self._tx.now()
         step_id = StepId(uuid7())
         opened = connection.execute(
@@ -176,7 +206,6 @@ class Round:
                 )
                 .returning(*schema.runs.c)
             ).one()
-            guard.move(connection, schema.agents, AgentEvent.RESERVE, schema.agents.c.id == agent.id)
             history.add_run_event(self._tx, "run.claimed", records.run(run), reason=placement.reason)
             tasks.append(task_message(run))
         return tuple(tasks)

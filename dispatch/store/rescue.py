@@ -98,8 +98,7 @@ class RescueRecords:
         for row in rows:
             with self._units.begin() as tx:
                 tx.lock_tick()
-                tx.lock_project(ProjectId(row.project_id))
-                if withdraw(tx, row, row.why):
+                if tx.try_lock_project(ProjectId(row.project_id)) and withdraw(tx, row, row.why):
                     taken.append(RunId(row.id))
         return taken
 

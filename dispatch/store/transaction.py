@@ -29,7 +29,10 @@ class Transaction:
         return self.clock.now()
 
     def lock_tick(self) -> None:
-        """Wait at most 2 s to be the only tick; raises `TickBusyError` after that."""
+        """Wait at most 2 s to be the only tick; raises `TickBusyError` after that.
+
+        Nor does a tick wait longer than 2 s for any lock that it takes later: work elsewhere waits for it.
+        """
         self.connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         try:
             self.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TICK_LOCK})
@@ -53,3 +56,13 @@ class Transaction:
             text("SELECT pg_advisory_xact_lock(:space, :number)"), {"space": _PROJECT_LOCK_SPACE, "number": number}
         )
         return True
+
+    def try_lock_project(self, project_id: ProjectId) -> bool:
+        """Take a project's lock like `lock_project`; False also when others keep it longer than this session waits."""
+        try:
+            with self.connection.begin_nested():
+                return self.lock_project(project_id)
+        except OperationalError as error:
+            if isinstance(error.orig, LockNotAvailable):
+                return False
+            raise

@@ -196,7 +196,9 @@ def test_a_project_of_ones_own_is_shown_a_plan_and_worked_on_only_when_told(own:
             ["my-1", "First", "backend-engineer", "mine", "20m"],
             ["my-2", "Second", "backend-engineer", "mine", "20m"],
         ]
-        assert "2 runs now, 2 at a time, each at most 20m; then those of 1 beads" in planned.stderr
+        assert (
+            "Runs now: 2, 2 at a time, each at most 20m. Beads that wait for others and go then: 1." in planned.stderr
+        )
         assert "Nothing was started" in planned.stderr
         assert not (own / "one.txt").exists()
 

@@ -141,7 +141,7 @@ def _tell(forecast: Forecast, settings: Settings) -> None:
         output.say(f"{refusal.bead.bead_id} would wait: {refusal.reason}")
     longest = max((placement.timeout for placement in plan.placements), default=timedelta())
     output.say(
-        f"{len(rows)} runs now, {MAX_RUNNING} at a time, each at most {format_duration(longest)}; then those of "
-        f"{forecast.waiting} beads that wait for others. A bead that fails is tried up to "
+        f"Runs now: {len(rows)}, {MAX_RUNNING} at a time, each at most {format_duration(longest)}. Beads that wait for "
+        f"others and go then: {forecast.waiting}. A bead that fails is tried up to "
         f"{settings.guards.max_failures} times. What a run costs is what your agents' own providers charge."
     )

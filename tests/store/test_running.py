@@ -1,0 +1,424 @@
+"""Start, renew, report: who may, on which agent, and what is refused."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from dispatch.models.identity import IncarnationId, RunId, uuid7
+from dispatch.models.messages import ResultMessage
+from dispatch.models.outcome import Completed, Failed, Lost
+from dispatch.models.run import ActionRecord
+from dispatch.models.states import AgentState, RunState, StopReason
+from dispatch.store import StartedRun
+
+AtOnce = Callable[[Sequence[Callable[[], Any]]], list[Any]]
+LEASE = timedelta(seconds=45)
+
+
+def _states(scene: Any, worker: IncarnationId) -> list[str]:
+    return [agent.state for agent in scene.agents_of(worker)]
+
+
+# Start
+
+
+def test_a_start_gives_the_token_the_deadline_and_the_lease(scene: Any) -> None:
+    worker = scene.worker()
+    run_id = scene.claimed(scene.bead())
+    scene.clock.advance(timedelta(seconds=3))
+    started = scene.start(run_id, worker)
+    run = scene.run(run_id)
+    assert run.state is RunState.RUNNING
+    assert run.token == started.token
+    assert run.started_at == scene.clock.at
+    assert run.deadline_at == scene.clock.at + timedelta(minutes=30), "counted from the start, not the claim"
+    assert run.lease_until == scene.clock.at + LEASE
+    assert _states(scene, worker) == [AgentState.WORKING]
+
+
+def test_a_start_brings_what_the_worker_needs_to_begin(scene: Any) -> None:
+    worker = scene.worker()
+    scene.bead("shop-0", status="closed", close_reason="Built.")
+    key = scene.bead("shop-1", waits_for=("shop-0",), description="Sell it.")
+    first = scene.work(key, worker, Failed(cause="tests")).run
+    scene.clock.advance(timedelta(seconds=30))
+    scene.store.swarm.heartbeat(worker)
+    started = scene.start(scene.claimed(key), worker)
+    assert started.bead.id == "shop-1"
+    assert started.project.id == "shop"
+    assert [bead.id for bead in started.dependencies] == ["shop-0"]
+    assert [error.error for error in started.errors] == ["failed: tests"]
+    assert started.previous is not None
+    assert started.previous.id == first.id
+    assert started.run.attempt == 2
+
+
+def _unknown(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    return RunId(uuid7()), worker
+
+
+def _started_already(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    scene.start(run_id, worker)
+    return run_id, worker
+
+
+def _reported_already(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    scene.report(scene.start(run_id, worker), Completed())
+    return run_id, worker
+
+
+def _withdrawn(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    scene.store.edits.close(scene.run(run_id).bead_key, "")
+    return run_id, worker
+
+
+def _on_an_unknown_worker(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    return run_id, IncarnationId(uuid7())
+
+
+def _on_a_stopping_worker(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    scene.store.swarm.stop_taking(worker)
+    return run_id, worker
+
+
+def _on_a_worker_that_left(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    scene.store.swarm.leave(worker)
+    return run_id, worker
+
+
+def _on_a_worker_not_heard_of(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
+    scene.clock.advance(LEASE)
+    return run_id, worker
+
+
+@pytest.mark.parametrize(
+    ("situation", "reason"),
+    [
+        (_unknown, "it is unknown"),
+        (_started_already, "it is running"),
+        (_reported_already, "it is reported"),
+        (_withdrawn, "it is withdrawn"),
+        (_on_an_unknown_worker, "its worker is stopping, or is not registered"),
+        (_on_a_stopping_worker, "its worker is stopping, or is not registered"),
+        (_on_a_worker_that_left, "its worker is stopping, or is not registered"),
+        (_on_a_worker_not_heard_of, "its worker is stopping, or is not registered"),
+    ],
+)
+def test_a_start_that_may_not_be_is_refused_and_changes_nothing(scene: Any, situation: Any, reason: str) -> None:
+    worker = scene.worker(agents=2)
+    run_id = scene.claimed(scene.bead())
+    asked, on = situation(scene, worker, run_id)
+    before = scene.run(run_id), scene.agents_of(worker)
+    assert scene.store.running.start(asked, on) == reason
+    assert (scene.run(run_id), scene.agents_of(worker)) == before
+    (event,) = scene.events("run.start_refused")
+    assert (event.run_id, event.data["reason"]) == (asked, reason)
+
+
+@pytest.mark.parametrize("change", ["UPDATE steps SET state = 'joined'", "UPDATE runs SET stop_reason = 'cancel'"])
+def test_a_run_whose_step_is_closed_or_that_was_asked_to_stop_is_not_started(scene: Any, change: str) -> None:
+    worker = scene.worker()
+    run_id = scene.claimed(scene.bead())
+    with scene.store.units.begin() as tx:
+        tx.connection.execute(text(change))
+    expected = "its step is closed" if "steps" in change else "it was asked to stop (cancel)"
+    assert scene.store.running.start(run_id, worker) == expected
+    assert scene.run(run_id).state is RunState.PENDING
+
+
+def test_a_worker_whose_agents_all_work_is_refused(scene: Any) -> None:
+    full, other = scene.worker("full@host"), scene.worker("other@host")
+    first = scene.claimed(scene.bead("shop-1"), scene.agents_of(full))
+    scene.start(first, full)
+    second = scene.claimed(scene.bead("shop-2"), scene.agents_of(other))
+    assert scene.store.running.start(second, full) == "the worker has no free agent"
+    assert scene.run(second).state is RunState.PENDING
+    assert _states(scene, other) == [AgentState.RESERVED]
+
+
+def test_of_many_starts_of_one_run_exactly_one_wins(scene: Any, at_once: AtOnce) -> None:
+    worker = scene.worker(agents=8)
+    run_id = scene.claimed(scene.bead())
+    answers = at_once([lambda: scene.store.running.start(run_id, worker)] * 12)
+    assert [answer for answer in answers if not isinstance(answer, StartedRun)] == ["it is running"] * 11
+    assert _states(scene, worker).count(AgentState.WORKING) == 1
+
+
+# Rebinding (PROTOCOL, rule 8)
+
+
+def test_a_run_starts_on_the_agent_that_was_reserved_when_its_worker_got_it(scene: Any) -> None:
+    worker = scene.worker(agents=3)
+    agent = scene.agents_of(worker)[1]
+    run_id = scene.claimed(scene.bead(), [agent])
+    assert scene.start(run_id, worker).run.agent_id == agent.id
+    assert _states(scene, worker) == ["idle", "working", "idle"]
+
+
+def test_a_run_that_another_worker_got_takes_an_idle_agent_there_and_frees_the_reserved_one(scene: Any) -> None:
+    here, there = scene.worker("here@host"), scene.worker("there@host")
+    run_id = scene.claimed(scene.bead(), scene.agents_of(here))
+    run = scene.start(run_id, there).run
+    assert run.agent_id == scene.agents_of(there)[0].id
+    assert (run.agent_name, run.incarnation_id) == ("there@host/1", there)
+    assert (_states(scene, here), _states(scene, there)) == (["idle"], ["working"])
+
+
+def test_the_freed_agent_of_a_worker_that_is_gone_is_gone_too(scene: Any) -> None:
+    here, there = scene.worker("here@host"), scene.worker("there@host")
+    run_id = scene.claimed(scene.bead(), scene.agents_of(here))
+    scene.store.swarm.leave(here)
+    assert _states(scene, here) == ["reserved"]
+    scene.start(run_id, there)
+    assert _states(scene, here) == ["gone"]
+
+
+def test_two_runs_that_got_each_others_worker_swap_their_agents(scene: Any) -> None:
+    one, two = scene.worker("one@host"), scene.worker("two@host")
+    first = scene.claimed(scene.bead("shop-1"), scene.agents_of(one))
+    second = scene.claimed(scene.bead("shop-2"), scene.agents_of(two))
+    assert scene.start(first, two).run.agent_id == scene.agents_of(two)[0].id
+    waiting = scene.run(second)
+    assert waiting.agent_id == scene.agents_of(one)[0].id
+    assert (waiting.agent_name, waiting.incarnation_id) == ("one@host/1", one)
+    assert (_states(scene, one), _states(scene, two)) == (["reserved"], ["working"])
+    assert scene.start(second, one).run.agent_id == scene.agents_of(one)[0].id
+
+
+def test_a_swap_is_in_the_history(scene: Any) -> None:
+    one, two = scene.worker("one@host"), scene.worker("two@host")
+    first = scene.claimed(scene.bead("shop-1"), scene.agents_of(one))
+    second = scene.claimed(scene.bead("shop-2"), scene.agents_of(two))
+    scene.start(first, two)
+    (event,) = scene.events("run.rebound")
+    assert event.run_id == second
+    assert event.data["agent"] == str(scene.agents_of(one)[0].id)
+    assert event.data["was"] == str(scene.agents_of(two)[0].id)
+
+
+def test_a_run_takes_the_agent_of_one_that_has_reported_and_waits_to_be_settled(scene: Any) -> None:
+    here, there = scene.worker("here@host"), scene.worker("there@host")
+    first = scene.claimed(scene.bead("shop-1"), scene.agents_of(here))
+    scene.report(scene.start(first, here), Completed())
+    second = scene.claimed(scene.bead("shop-2"), scene.agents_of(there))
+    started = scene.start(second, here)
+    assert started.run.agent_id == scene.agents_of(here)[0].id
+    assert scene.run(first).agent_id is None
+    assert scene.run(first).agent_name == "here@host/1", "who did it is not forgotten"
+    assert (_states(scene, here), _states(scene, there)) == (["working"], ["idle"])
+    (event,) = scene.events("run.rebound")
+    assert (event.run_id, event.data["agent"], event.data["was"]) == (first, None, str(started.run.agent_id))
+    assert scene.settle(first) is not None
+    assert _states(scene, here) == ["working"], "the agent works for the second run now"
+
+
+def test_two_starts_that_cross_at_the_same_moment_both_succeed(scene: Any, at_once: AtOnce) -> None:
+    one, two = scene.worker("one@host"), scene.worker("two@host")
+    for number in range(12):
+        scene.store.swarm.heartbeat(one)
+        first = scene.claimed(scene.bead(f"shop-{number}a"), scene.agents_of(one))
+        second = scene.claimed(scene.bead(f"shop-{number}b"), scene.agents_of(two))
+        answers = at_once(
+            [
+                lambda run_id=first: scene.store.running.start(run_id, two),
+                lambda run_id=second: scene.store.running.start(run_id, one),
+            ]
+        )
+        assert all(isinstance(answer, StartedRun) for answer in answers), answers
+        for started in answers:
+            assert scene.report(started, Completed())
+            assert scene.settle(started.run.id) is not None
+
+
+def test_a_start_waits_for_a_settle_that_is_about_to_free_the_only_agent(scene: Any) -> None:
+    here, there = scene.worker("here@host"), scene.worker("there@host")
+    first = scene.claimed(scene.bead("shop-1"), scene.agents_of(here))
+    scene.report(scene.start(first, here), Completed())
+    second = scene.claimed(scene.bead("shop-2"), scene.agents_of(there))
+    answers: list[Any] = []
+    starting = threading.Thread(target=lambda: answers.append(scene.store.running.start(second, here)))
+
+    def decide(joined: Any) -> Any:
+        starting.start()
+        deadline = time.monotonic() + 20
+        while not answers and not scene.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        from dispatch.results import judge
+
+        return judge(joined, scene.settings)
+
+    assert scene.store.settling.settle(first, decide) is not None
+    starting.join(20)
+    assert isinstance(answers[0], StartedRun), answers
+
+
+def test_many_runs_that_any_worker_got_all_start_with_an_agent_each(scene: Any, at_once: AtOnce) -> None:
+    workers = [scene.worker(f"w{number}@host", agents=2) for number in range(4)]
+    agents = [agent for worker in workers for agent in scene.agents_of(worker)]
+    runs = [scene.claimed(scene.bead(f"shop-{n}"), [agent]) for n, agent in enumerate(agents)]
+    places = [worker for worker in reversed(workers) for _ in range(2)]
+    answers = at_once([lambda pair=pair: scene.store.running.start(*pair) for pair in zip(runs, places, strict=True)])
+    assert all(isinstance(answer, StartedRun) for answer in answers), answers
+    assert len({answer.run.agent_id for answer in answers}) == 8
+    assert [_states(scene, worker) for worker in workers] == [["working"] * 2] * 4
+
+
+# Renew
+
+
+def test_a_renewal_lengthens_the_lease_and_brings_the_wish_to_stop(scene: Any) -> None:
+    worker = scene.worker()
+    key = scene.bead()
+    started = scene.start(scene.claimed(key), worker)
+    scene.clock.advance(timedelta(seconds=10))
+    assert scene.store.running.renew(started.run.id, started.token).stop_reason is None
+    assert scene.run(started.run.id).lease_until == scene.clock.at + LEASE
+    scene.store.edits.close(key, "")
+    assert scene.store.running.renew(started.run.id, started.token).stop_reason is StopReason.CLOSED_BY_HAND
+
+
+def test_a_renewal_with_another_token_or_after_the_report_changes_nothing(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    assert scene.store.running.renew(started.run.id, uuid4()) is None
+    scene.report(started, Completed())
+    before = scene.run(started.run.id)
+    scene.clock.advance(timedelta(seconds=10))
+    assert scene.store.running.renew(started.run.id, started.token) is None
+    assert scene.run(started.run.id) == before
+
+
+def test_a_hurried_run_has_a_shorter_lease_until_its_worker_is_heard_of(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    scene.store.running.hurry([started.run.id, RunId(uuid7())], timedelta(seconds=15))
+    assert scene.run(started.run.id).lease_until == scene.clock.at + timedelta(seconds=15)
+    scene.store.running.hurry([started.run.id], timedelta(seconds=40))
+    assert scene.run(started.run.id).lease_until == scene.clock.at + timedelta(seconds=15), "never longer"
+    scene.store.running.renew(started.run.id, started.token)
+    assert scene.run(started.run.id).lease_until == scene.clock.at + LEASE
+
+
+def test_hurrying_a_run_that_does_not_run_changes_nothing(scene: Any) -> None:
+    scene.worker()
+    run_id = scene.claimed(scene.bead())
+    before = scene.run(run_id)
+    scene.store.running.hurry([run_id], timedelta(seconds=15))
+    assert scene.run(run_id) == before
+
+
+# Report
+
+
+def test_a_report_writes_outcome_and_commit_and_ends_the_token(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    assert scene.report(started, Completed(summary="Done."), "c" * 40)
+    run = scene.run(started.run.id)
+    assert (run.state, run.outcome, run.commit_sha) == (RunState.REPORTED, Completed(summary="Done."), "c" * 40)
+    assert run.reported_at == scene.clock.at
+    assert run.token is None
+    assert _states(scene, worker) == ["working"], "the agent is freed when the run is settled"
+
+
+@pytest.mark.parametrize("token", ["another", "none"])
+def test_a_report_without_the_token_is_refused_and_in_the_history(scene: Any, token: str) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    message = ResultMessage(
+        run_id=started.run.id, token=uuid4() if token == "another" else None, outcome=Failed(cause="stale")
+    )
+    before = scene.run(started.run.id)
+    assert scene.store.running.report(message) is False
+    assert scene.run(started.run.id) == before
+    (event,) = scene.events("run.report_refused")
+    assert (event.run_id, event.data["outcome"]) == (started.run.id, "failed")
+
+
+def test_of_two_reports_the_first_counts(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    assert scene.report(started, Completed())
+    assert not scene.report(started, Failed(cause="second thoughts"))
+    assert scene.run(started.run.id).outcome == Completed()
+
+
+def test_of_many_reports_at_once_one_counts(scene: Any, at_once: AtOnce) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    answers = at_once([lambda n=n: scene.report(started, Failed(cause=str(n))) for n in range(8)])
+    assert sorted(answers) == [False] * 7 + [True]
+    assert len(scene.events("run.reported")) == 1
+
+
+def test_a_report_that_comes_after_the_lease_ended_is_refused(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    scene.clock.advance(LEASE)
+    assert scene.store.rescue.expire_leases() == [started.run.id]
+    assert not scene.report(started, Completed())
+    assert isinstance(scene.run(started.run.id).outcome, Lost)
+
+
+def test_a_report_for_a_run_that_nobody_knows_is_refused(scene: Any) -> None:
+    message = ResultMessage(run_id=uuid4(), token=uuid4(), outcome=Completed())
+    assert scene.store.running.report(message) is False
+
+
+# What is noted beside
+
+
+def test_base_and_process_are_noted_by_who_holds_the_token_only(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    process = {"host": "here", "boot_id": "b", "process_group": 7, "started": 1.5}
+    scene.store.running.note_base(started.run.id, uuid4(), "f" * 40)
+    scene.store.running.note_process(started.run.id, uuid4(), **process)
+    assert (scene.run(started.run.id).base_sha, scene.run(started.run.id).host) == (None, None)
+    scene.store.running.note_base(started.run.id, started.token, "b" * 40)
+    scene.store.running.note_process(started.run.id, started.token, **process)
+    run = scene.run(started.run.id)
+    assert (run.base_sha, run.host, run.boot_id, run.process_group, run.process_started) == (
+        "b" * 40,
+        "here",
+        "b",
+        7,
+        1.5,
+    )
+
+
+def test_actions_are_kept_in_order_and_the_last_ones_are_given_back(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    actions = [
+        ActionRecord(
+            timestamp=scene.clock.at,
+            action_type="read",
+            action_data={"path": str(number)},
+            result_hash="h",
+            progress_key=f"read {number}",
+            agent_id=started.run.agent_id,
+        )
+        for number in range(5)
+    ]
+    scene.store.running.record_actions(started.run.id, actions)
+    scene.store.running.record_actions(started.run.id, [])
+    assert scene.store.reading.actions(started.run.id) == actions
+    assert scene.store.reading.actions(started.run.id, limit=2) == actions[-2:]
+
+
+def test_each_step_of_a_run_is_one_event_with_its_agent(scene: Any) -> None:
+    worker = scene.worker()
+    key = scene.bead()
+    run = scene.work(key, worker, Completed(nothing_to_do=True)).run
+    events = [event for event in scene.events() if event.run_id == run.id and event.kind.startswith("run.")]
+    assert [event.kind for event in events] == ["run.claimed", "run.started", "run.reported", "run.settled"]
+    assert {event.data["agent"] for event in events} == {str(run.agent_id)}
+    assert scene.kinds(key)[-1] == "bead.closed"

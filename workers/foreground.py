@@ -1,0 +1,126 @@
+"""Work in this process, without a broker: one bead in the foreground, or a whole deployment (`dispatch_mode`)."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from dispatch.cli.explaining import Explainer
+from dispatch.dispatcher.choosing import choose
+from dispatch.models.bead import Bead
+from dispatch.models.dispatching import Candidate, Handover, Lane, Plan
+from dispatch.models.identity import BeadKey, RunId
+from dispatch.models.messages import AgentEvent
+from dispatch.models.outcome import Outcome
+from dispatch.models.states import BeadStatus, RunState
+from dispatch.routing import bead_timeout
+from dispatch.settings import Landing, Settings
+from dispatch.wiring import System
+from workers.local_worker import LocalWorker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForegroundReport:
+    """What came of running one bead: `reason` says why it went where it went, or why it did not go.
+
+    `status` is the bead's. `outcome` is None when it was not dispatched, or its run never started. A Ctrl-C makes it
+    cancelled, with the cause `handback`.
+    """
+
+    dispatched: bool
+    reason: str
+    run_id: RunId | None = None
+    outcome: Outcome | None = None
+    status: str
+    landed: bool = False
+
+
+def run_bead(
+    system: System,
+    key: BeadKey,
+    *,
+    runner: str | None = None,
+    on_event: Callable[[AgentEvent], None] | None = None,
+) -> ForegroundReport:
+    """Run one bead here and now, settle it and land its work. Ctrl-C hands it back, its work so far committed.
+
+    `runner` is used whatever the bead's role names; `on_event` is called from another thread. Raises `NotFoundError`
+    for an unknown bead or runner, `ConfigurationError` when its role has no runner.
+    """
+    bead = system.store.reading.bead(key)
+    role = role_of(bead, system.settings)
+    with LocalWorker(system, roles=[role], agents=1, serves=False, runner=runner, watch=on_event) as worker:
+        worker.registry.choose(role, bead.failures, runner)
+        handover, reason = _claim(worker.system, bead, role)
+        if handover is not None:
+            _carry_out(worker, handover)
+    if handover is None:
+        return ForegroundReport(dispatched=False, reason=reason, status=system.store.reading.bead(key).status)
+    return _report(worker.system, key, handover)
+
+
+def role_of(bead: Bead, settings: Settings) -> str:
+    """Return the role a bead runs in here: the one it asks for, the project's default, or else any that has runners."""
+    if bead.role_hint:
+        return settings.resolve_role(bead.role_hint)
+    default = settings.resolve_role(settings.project(bead.project_id).default_role)
+    return next((name for name in (default, *settings.roles) if settings.role(name).runners), default)
+
+
+def _claim(system: System, bead: Bead, role: str) -> tuple[Handover | None, str]:
+    """Claim exactly this bead; without a handover the text says why it cannot go."""
+    lane = Lane(project_id=bead.project_id, hint=bead.role_hint, role=role, limit=1)
+    candidate = Candidate(bead=bead, lane=lane, timeout=_timeout(bead))
+    with system.store.dispatching.round() as round_:
+        supply = round_.supply(bead.project_id)
+        paused = supply.paused or any(project.paused for project in supply.projects)
+        plan = Plan(placements=(), refusals=()) if paused else choose([candidate], supply, system.settings)
+        handovers = round_.claim(plan.placements)
+    if handovers:
+        return handovers[0], handovers[0].reason
+    if plan.refusals:
+        return None, plan.refusals[0].reason
+    return None, Explainer(system.store, system.settings).why(system.store.reading.bead(bead.key))
+
+
+def _timeout(bead: Bead) -> timedelta | None:
+    try:
+        return bead_timeout(bead.metadata)
+    except ValueError:  # the import said so; the defaults hold
+        return None
+
+
+def _carry_out(worker: LocalWorker, handover: Handover) -> None:
+    """Run a claimed bead to its end. The first Ctrl-C hands back; a second one does not wait for that."""
+    worker.system.dispatcher.hand_over([handover])
+    try:
+        worker.drain()
+    except KeyboardInterrupt:
+        worker.hand_back()
+        worker.drain()
+
+
+def _report(system: System, key: BeadKey, handover: Handover) -> ForegroundReport:
+    run = system.store.settling.find_run(handover.run_ids[0])
+    if run is not None and run.state is RunState.PENDING:
+        system.tick.withdraw()
+    bead = system.store.reading.bead(key)
+    lands = system.settings.project(key.project_id).landing is Landing.MERGE
+    return ForegroundReport(
+        dispatched=True,
+        reason=handover.reason,
+        run_id=handover.run_ids[0],
+        outcome=run.outcome if run is not None else None,
+        status=bead.status,
+        landed=lands and bead.status == BeadStatus.CLOSED and bead.head_sha is not None,
+    )
+
+
+def serve_locally(system: System, *, roles: Sequence[str], agents: int, stop: threading.Event) -> None:
+    """Serve a deployment from this process until `stop` is set: ticks, runs, settles and lands, without a broker.
+
+    Raises what the database raises when it is away at the start; later it is tried again.
+    """
+    while not stop.is_set():
+        with LocalWorker(system, roles=roles, agents=agents, serves=True) as worker:
+            worker.serve(stop)
