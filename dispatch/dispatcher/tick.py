@@ -1,6 +1,6 @@
 """The tick: rescue, then dispatch, and once more while somebody asked for it meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -66,7 +66,7 @@ class Tick:
         dispatcher: Dispatcher,
         bus: MessageBus,
         settings: Settings,
-        sweep: Callable[[], object],
+        sweep: Callable[[Sequence[RunId]], object],
     ) -> None:
         self._rescue = store.rescue
         self._dispatcher = dispatcher
@@ -86,7 +86,7 @@ class Tick:
         pulse = self._rescue.beat(largest_gap=LARGEST_GAP, arm_after=lease)
         lost = self.end_leases(pulse)
         withdrawn = self.withdraw()
-        self._sweep()
+        self._sweep(lost)
         republished = self._dispatcher.hand_over(self._rescue.unpublished(REPUBLISH_AFTER))
         self.ask_for_landings()
         dispatched = self._dispatch_until_quiet(pulse.wanted)

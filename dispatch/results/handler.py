@@ -1,6 +1,6 @@
 """The result handler: settles what runs report, exactly once each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
@@ -33,7 +33,7 @@ class ResultRecords(Protocol):
 
     def settle(self, run_id: RunId, decide: Callable[[JoinedStep], BeadEffect]) -> Settled | None: ...
     def join(self, step_id: StepId, decide: Callable[[JoinedStep], BeadEffect]) -> BeadEffect | None: ...
-    def note_failed_settle(self, run_id: RunId, cause: str) -> int: ...
+    def note_failed_settle(self, run_id: RunId, cause: str, *, max_failures: int) -> int: ...
     def finish_landing(self, key: BeadKey, effect: BeadEffect) -> tuple[BeadId, ...]: ...
     def escalate(self, key: BeadKey, escalation: Escalation) -> Decision: ...
     def resolve(self, name: str) -> BeadKey: ...
@@ -115,7 +115,7 @@ class ResultHandler:
         return settled
 
     def try_settle(self, run_id: RunId) -> Settled | None:
-        """Settle like `settle`, but count a failure on the run; the fifth one blocks its bead behind a decision."""
+        """Settle like `settle`, but count a failure on the run; from the fifth on its bead waits for a decision."""
         try:
             return self.settle(run_id)
         except Exception as error:
@@ -123,22 +123,31 @@ class ResultHandler:
             raise
 
     def _note_failure(self, run_id: RunId, cause: str) -> None:
-        failures = self._records.note_failed_settle(run_id, cause)
+        failures = self._records.note_failed_settle(run_id, cause, max_failures=MAX_SETTLE_FAILURES)
         log.warning("a run could not be settled", run_id=str(run_id), failures=failures, cause=cause)
+        if failures < MAX_SETTLE_FAILURES:
+            return
         run = self._records.find_run(run_id)
         bead = self._records.find_bead(run.bead_key) if run else None
-        if failures == MAX_SETTLE_FAILURES and bead is not None:
+        if bead is not None and not bead.is_done:
             self._records.escalate(bead.key, settle_broken(bead, str(run_id), cause))
 
-    def sweep(self) -> list[RunId]:
-        """Settle what was reported more than 5 s ago, and join steps that nobody joined: a lost message left them."""
+    def sweep(self, reported_now: Sequence[RunId] = ()) -> list[RunId]:
+        """Settle what a lost message left: runs that were reported more than 5 s ago, and steps that nobody joined.
+
+        `reported_now` are runs for which no message is on its way, so that nothing is won by waiting.
+        """
+        stale = self._records.stale_reports(SWEEP_AFTER, max_failures=MAX_SETTLE_FAILURES)
         settled = []
-        for run_id in self._records.stale_reports(SWEEP_AFTER, max_failures=MAX_SETTLE_FAILURES):
+        for run_id in dict.fromkeys([*reported_now, *stale]):
             if self._survives(lambda run_id=run_id: self.try_settle(run_id), run=str(run_id)):  # type: ignore[misc]
                 settled.append(run_id)
         for step_id in self._records.stale_steps():
-            self._survives(lambda step_id=step_id: self._records.join(step_id, self._judge), step=str(step_id))  # type: ignore[misc]
+            self._survives(lambda step_id=step_id: self._join(step_id), step=str(step_id))  # type: ignore[misc]
         return settled
+
+    def _join(self, step_id: StepId) -> BeadEffect | None:
+        return self._records.join(step_id, self._judge)
 
     def _survives(self, work: Callable[[], Any], **names: str) -> bool:
         """Do one thing of a sweep; one that raises is logged and does not keep the others from their turn."""
@@ -156,14 +165,21 @@ class ResultHandler:
         return effect
 
     def nudge(self) -> None:
-        """Ask for a tick now, unless one is on its way."""
+        """Ask for a tick now, unless one is on its way. A broker that is away is no error: the next tick comes anyway."""
         if self._wishes.want(queued_for=NUDGE_LIVES):
-            self._bus.publish_nudge()
+            self._publish(self._bus.publish_nudge, "a nudge")
 
     def _judge(self, joined: JoinedStep) -> BeadEffect:
         return judge(joined, self._settings)
 
     def _follow_up(self, project_id: ProjectId, effect: BeadEffect | None) -> None:
         if effect is not None and effect.event is BeadEvent.AWAIT_LANDING:
-            self._bus.publish_landing(project_id)
+            self._publish(lambda: self._bus.publish_landing(project_id), "a landing")
         self.nudge()
+
+    def _publish(self, publish: Callable[[], None], what: str) -> None:
+        """Publish what a later tick asks for again: failing here must not undo, or hide, what was written."""
+        try:
+            publish()
+        except Exception as error:  # noqa: BLE001 - brokers fail in many ways; the database remembers
+            log.warning("the bus did not take a message", what=what, cause=repr(error))

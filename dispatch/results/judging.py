@@ -28,7 +28,7 @@ def judge(joined: JoinedStep, settings: Settings) -> BeadEffect:
     run = _telling(joined)
     outcome = run.outcome
     assert outcome is not None, "a joined run has an outcome"
-    moved_to = run.commit_sha if run.writes_branch and run.commit_sha != run.base_sha else None
+    moved_to = _work_of(joined)
     match outcome:
         case Completed():
             return _completed(joined.bead, run, outcome, moved_to, settings)
@@ -41,6 +41,12 @@ def judge(joined: JoinedStep, settings: Settings) -> BeadEffect:
             return _returned(joined.bead, f"Its run was ended: {cause}.", moved_to)
         case Lost():
             return _returned(joined.bead, "Its run was lost with its worker.", moved_to)
+
+
+def _work_of(joined: JoinedStep) -> str | None:
+    """Return the commit of the run that writes the branch, whatever the others say of it; None when it moved nothing."""
+    writer = next((run for run in joined.runs if run.writes_branch), None)
+    return writer.commit_sha if writer is not None and writer.commit_sha != writer.base_sha else None
 
 
 def _telling(joined: JoinedStep) -> Run:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from dispatch.models.agent import LOCAL_POOL

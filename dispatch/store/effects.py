@@ -49,7 +49,7 @@ def apply_effect(tx: Transaction, bead: Bead, effect: BeadEffect, run: Run | Non
     if not closes:
         return ()
     turned = graph.recompute_blocked(tx, bead.project_id, [bead.id])
-    return tuple(bead_id for bead_id, blocked in turned.items() if not blocked)
+    return tuple(bead_id for bead_id, blocked in turned.items() if not blocked and bead_id != bead.id)
 
 
 def _columns(tx: Transaction, effect: BeadEffect, closes: bool) -> dict[str, Any]:

@@ -12,19 +12,18 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, update
 
 from dispatch.models.bead import Bead
-from dispatch.models.identity import AgentId, BeadKey, IncarnationId, RunId
+from dispatch.models.identity import BeadKey, IncarnationId, RunId
 from dispatch.models.messages import ResultMessage
 from dispatch.models.outcome import OUTCOME
 from dispatch.models.project import Project
 from dispatch.models.run import ActionRecord, ErrorRecord, Run
-from dispatch.models.states import AgentEvent, AgentState, RunEvent, RunState, StepState, StopReason
-from dispatch.store import beads, guard, history, records, schema
+from dispatch.models.states import RunEvent, RunState, StepState, StopReason
+from dispatch.store import beads, binding, guard, history, records, schema
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 
 _RUNS = schema.runs
-_AGENTS = schema.agents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +62,37 @@ class RunningRecords:
 
         Any worker on the role's queue may have got the message, so the agent is bound here (PROTOCOL, rule 8).
         """
-        return retrying(lambda: self._start(run_id, incarnation_id))
+        started = retrying(lambda: self._start(run_id, incarnation_id))
+        if started is None:
+            started = retrying(lambda: self._start_by_exchange(run_id, incarnation_id))
+        return started
 
-    def _start(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str:
+    def _start(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str | None:
+        """Start on the reserved or an idle agent; None: the worker has neither, though it took the message."""
         with self._units.begin() as tx:
-            row = tx.connection.execute(select(_RUNS).where(_RUNS.c.id == run_id).with_for_update()).one_or_none()
+            row = binding.lock_run(tx, run_id)
             refusal = self._refusal(tx, row, incarnation_id)
             if refusal is not None or row is None:
-                return self._refused(tx, run_id, refusal or "it is unknown")
-            agent = self._bind_agent(tx, row, incarnation_id)
+                return self._refused(tx, run_id, row, refusal or "it is unknown")
+            agent = binding.take_free_agent(tx, row, incarnation_id)
+            return self._started(tx, run_id, agent, incarnation_id) if agent is not None else None
+
+    def _start_by_exchange(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str:
+        """Start on an agent that another run holds in vain."""
+        with self._units.begin() as tx:
+            rows = binding.lock_runs_in_vain(tx, run_id, incarnation_id)
+            row = next((row for row in rows if row.id == run_id), None)
+            refusal = self._refusal(tx, row, incarnation_id)
+            if refusal is not None or row is None:
+                return self._refused(tx, run_id, row, refusal or "it is unknown")
+            agent = binding.exchange_agent(tx, row, rows, incarnation_id)
             if agent is None:
-                return self._refused(tx, run_id, "the worker has no free agent")
+                return self._refused(tx, run_id, row, "the worker has no free agent")
             return self._started(tx, run_id, agent, incarnation_id)
 
-    def _refused(self, tx: Transaction, run_id: RunId, refusal: str) -> str:
-        history.add_event(tx, "run.start_refused", run_id=run_id, reason=refusal)
+    def _refused(self, tx: Transaction, run_id: RunId, row: Any, refusal: str) -> str:
+        bead = BeadKey.of(row.project_id, row.bead_id) if row is not None else None
+        history.add_event(tx, "run.start_refused", bead=bead, run_id=run_id, reason=refusal)
         return refusal
 
     def _refusal(self, tx: Transaction, row: Any, incarnation_id: IncarnationId) -> str | None:
@@ -92,47 +107,19 @@ class RunningRecords:
             return "its step is closed"
         incarnations = schema.incarnations
         fresh = tx.connection.execute(
-            select(incarnations.c.id).where(
+            select(incarnations.c.id)
+            .where(
                 incarnations.c.id == incarnation_id,
                 ~incarnations.c.gone,
                 ~incarnations.c.stopping,
                 incarnations.c.heartbeat_at > tx.now() - self._lease,
             )
+            .with_for_update(read=True)  # a handback that comes now waits, and then finds this run running
         ).scalar()
         return None if fresh else "its worker is stopping, or is not registered"
 
-    def _bind_agent(self, tx: Transaction, row: Any, incarnation_id: IncarnationId) -> Any:
-        """Pick the agent to work: the reserved one if it is here, an idle one, or one that somebody else holds in vain.
-
-        In vain: reserved for a run that has not started (the two runs swap agents), or working for one that has
-        already reported (its pool process is free, which is why it took this message).
-        """
-        mine = tx.connection.execute(
-            select(_AGENTS)
-            .where(_AGENTS.c.incarnation_id == incarnation_id, _AGENTS.c.state != AgentState.GONE)
-            .order_by(_AGENTS.c.id)
-            .with_for_update()
-        ).all()
-        for agent in mine:
-            if agent.id == row.agent_id:
-                return agent
-        for agent in mine:
-            if agent.state == AgentState.IDLE:
-                _free(tx, row.agent_id)
-                return agent
-        for agent in mine:
-            if agent.state == AgentState.RESERVED and _swap(tx, agent.id, row):
-                return agent
-        for agent in mine:
-            if _take_from_reported(tx, agent.id):
-                _free(tx, row.agent_id)
-                return agent
-        return None
-
     def _started(self, tx: Transaction, run_id: RunId, agent: Any, incarnation_id: IncarnationId) -> StartedRun:
         token = uuid4()
-        if agent.state != AgentState.WORKING:
-            guard.move(tx.connection, _AGENTS, AgentEvent.WORK, _AGENTS.c.id == agent.id)
         now = tx.now()
         row = guard.move_one(
             tx.connection,
@@ -222,42 +209,6 @@ class RunningRecords:
                 _RUNS.c.id.in_(list(run_ids)),
                 values={"lease_until": func.least(_RUNS.c.lease_until, tx.now() + within)},
             )
-
-
-def _free(tx: Transaction, agent_id: AgentId | None) -> None:
-    if agent_id is not None:
-        guard.move(tx.connection, _AGENTS, AgentEvent.FREE, _AGENTS.c.id == agent_id, _AGENTS.c.state == "reserved")
-
-
-def _swap(tx: Transaction, agent_id: AgentId, row: Any) -> bool:
-    """Take the agent reserved for another pending run, which gets this run's; False when that has just started."""
-    other = tx.connection.execute(
-        select(_RUNS.c.id)
-        .where(_RUNS.c.agent_id == agent_id, _RUNS.c.state == RunState.PENDING)
-        .with_for_update(skip_locked=True)
-    ).scalar()
-    if other is None:
-        return False
-    _set_agent(tx, other, None)
-    _set_agent(tx, row.id, None)
-    _set_agent(tx, other, row.agent_id)
-    return True
-
-
-def _take_from_reported(tx: Transaction, agent_id: AgentId) -> bool:
-    reported = tx.connection.execute(
-        select(_RUNS.c.id)
-        .where(_RUNS.c.agent_id == agent_id, _RUNS.c.state == RunState.REPORTED)
-        .with_for_update(skip_locked=True)
-    ).scalar()
-    if reported is None:
-        return False
-    _set_agent(tx, reported, None)
-    return True
-
-
-def _set_agent(tx: Transaction, run_id: UUID, agent_id: AgentId | None) -> None:
-    tx.connection.execute(update(_RUNS).where(_RUNS.c.id == run_id).values(agent_id=agent_id))
 
 
 def _material(tx: Transaction, run: Run, token: UUID) -> StartedRun:

@@ -8,20 +8,21 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 
 from dispatch.models.bead import Bead
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.run import ErrorRecord, PendingTask, Run
 from dispatch.models.settling import BeadEffect, Decision, Escalation, JoinedStep, Settled
-from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, BeadEvent, RunEvent, RunState, StepState
-from dispatch.store import beads, effects, guard, history, records, schema
+from dispatch.models.states import OPEN_RUN_STATES, BeadEvent, RunEvent, RunState, StepState
+from dispatch.store import beads, binding, effects, guard, history, records, schema
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 
 Decide = Callable[[JoinedStep], BeadEffect]
 _RUNS = schema.runs
+_MOST_DOUBLINGS = 12
 
 
 class SettlingRecords:
@@ -48,7 +49,7 @@ class SettlingRecords:
                 return None
             run = records.run(row)
             history.add_run_event(tx, "run.settled", run, outcome=row.outcome["kind"], commit=run.commit_sha)
-            free_agent(tx, run)
+            binding.free_agent(tx, run.agent_id)
             effect, released = self._join_if_last(tx, records.bead(bead_row), run.step_id, decide)
             return Settled(run=run, effect=effect, released=released)
 
@@ -75,17 +76,28 @@ class SettlingRecords:
         effect = decide(JoinedStep(bead=bead, runs=runs))
         return effect, effects.apply_effect(tx, bead, effect, runs[0] if runs else None)
 
-    def note_failed_settle(self, run_id: RunId, cause: str) -> int:
-        """Count a settle that raised; return how many there were."""
+    def note_failed_settle(self, run_id: RunId, cause: str, *, max_failures: int) -> int:
+        """Count a settle that raised; return how many there were, 0 when the run does not wait for one any more.
+
+        From `max_failures` on a human has to look: until then the run holds no agent.
+        """
+        return retrying(lambda: self._note_failed_settle(run_id, cause, max_failures))
+
+    def _note_failed_settle(self, run_id: RunId, cause: str, max_failures: int) -> int:
         with self._units.begin() as tx:
-            count = tx.connection.execute(
+            row = tx.connection.execute(
                 update(_RUNS)
                 .where(_RUNS.c.id == run_id, _RUNS.c.state == RunState.REPORTED)
                 .values(settle_failures=_RUNS.c.settle_failures + 1)
-                .returning(_RUNS.c.settle_failures)
-            ).scalar()
-            history.add_event(tx, "run.settle_failed", run_id=run_id, cause=cause, failures=count)
-            return count or 0
+                .returning(*_RUNS.c)
+            ).one_or_none()
+            if row is None:
+                return 0
+            failures = int(row.settle_failures)
+            history.add_run_event(tx, "run.settle_failed", records.run(row), cause=cause, failures=failures)
+            if failures >= max_failures:
+                binding.release_agent(tx, row)
+            return failures
 
     def finish_landing(self, key: BeadKey, effect: BeadEffect) -> tuple[BeadId, ...]:
         """Apply what a landing came to; return the beads that became unblocked."""
@@ -107,6 +119,9 @@ class SettlingRecords:
 
     def escalate(self, key: BeadKey, escalation: Escalation) -> Decision:
         """Block a bead behind a decision; raises `NotFoundError` for an unknown bead."""
+        return retrying(lambda: self._escalate(key, escalation))
+
+    def _escalate(self, key: BeadKey, escalation: Escalation) -> Decision:
         with self._units.begin() as tx:
             tx.lock_project(key.project_id)
             return effects.open_decision(tx, beads.get(tx, key), escalation)
@@ -141,14 +156,22 @@ class SettlingRecords:
             return tx.connection.execute(statement).scalar_one()
 
     def stale_reports(self, age: timedelta, *, max_failures: int) -> list[RunId]:
-        """Return runs that were reported longer than `age` ago and still wait to be settled, oldest first."""
+        """Return runs that were reported longer than `age` ago and still wait to be settled, oldest first.
+
+        One whose settling failed `max_failures` times waits for the decision about its bead; when that is made it is
+        among them again, after twice the age for each failure.
+        """
+        beads_ = schema.beads
+        patience = age * func.power(2, func.least(_RUNS.c.settle_failures, _MOST_DOUBLINGS))
+        decided = ~beads_.c.blocked & (_RUNS.c.reported_at <= self._units.clock.now() - patience)
         with self._units.read() as tx:
             rows = tx.connection.execute(
                 select(_RUNS.c.id)
+                .join(beads_, (beads_.c.project_id == _RUNS.c.project_id) & (beads_.c.id == _RUNS.c.bead_id))
                 .where(
                     _RUNS.c.state == RunState.REPORTED,
                     _RUNS.c.reported_at <= tx.now() - age,
-                    _RUNS.c.settle_failures < max_failures,
+                    or_(_RUNS.c.settle_failures < max_failures, decided),
                 )
                 .order_by(_RUNS.c.reported_at)
                 .limit(200)
@@ -166,22 +189,6 @@ class SettlingRecords:
             return [StepId(row.id) for row in rows]
 
 
-def free_agent(tx: Transaction, run: Run) -> None:
-    """Give a run's agent back: idle, or gone with its incarnation."""
-    if run.agent_id is None:
-        return
-    agents, incarnations = schema.agents, schema.incarnations
-    gone = tx.connection.execute(
-        select(incarnations.c.gone)
-        .join(agents, agents.c.incarnation_id == incarnations.c.id)
-        .where(agents.c.id == run.agent_id)
-    ).scalar()
-    event = AgentEvent.LEAVE if gone else AgentEvent.FREE
-    guard.move(
-        tx.connection, agents, event, agents.c.id == run.agent_id, values={} if gone else {"last_used_at": tx.now()}
-    )
-
-
 def open_runs_of(tx: Transaction, step_id: StepId) -> int:
     statement = select(func.count()).where(_RUNS.c.step_id == step_id, _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
     return tx.connection.execute(statement).scalar_one()
@@ -197,10 +204,10 @@ def withdraw(tx: Transaction, row: Any, reason: str) -> bool:
         return False
     run = records.run(moved)
     history.add_run_event(tx, "run.withdrawn", run, reason=reason)
-    free_agent(tx, run)
+    binding.free_agent(tx, run.agent_id)
     if open_runs_of(tx, run.step_id) == 0 and not effects.settled_runs(tx, run.step_id):
         effects.join_step(tx, run.step_id)
-        guard.move(
+        returned = guard.move_one(
             tx.connection,
             schema.beads,
             BeadEvent.RETURN,
@@ -208,6 +215,8 @@ def withdraw(tx: Transaction, row: Any, reason: str) -> bool:
             schema.beads.c.id == run.bead_id,
             values={"refusal": reason},
         )
+        if returned is not None:
+            history.add_event(tx, "bead.open", bead=run.bead_key, run_id=run.id, reason=reason)
     return True
 
 

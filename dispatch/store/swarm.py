@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, literal, select, update
 
 from dispatch.models.agent import Agent, Incarnation
 from dispatch.models.identity import IncarnationId, uuid7
@@ -120,7 +120,7 @@ class Swarm:
         """Return the agents of live workers, least recently used first; of one role, or only idle or busy ones."""
         conditions: list[Any] = [_AGENTS.c.state != AgentState.GONE, ~_INCARNATIONS.c.gone]
         if role is not None:
-            conditions.append(role == func.any(_INCARNATIONS.c.roles))
+            conditions.append(literal(role) == func.any(_INCARNATIONS.c.roles))
         if idle is not None:
             conditions.append((_AGENTS.c.state == AgentState.IDLE) == idle)
         with self._units.read() as tx:

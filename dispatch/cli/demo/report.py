@@ -40,7 +40,7 @@ class BeadStory:
 
     def _where_it_is(self) -> str:
         if self.bead.status != BeadStatus.CLOSED:
-            return f"it is {self.bead.status} now"
+            return f"it is {self.bead.status.replace('_', ' ')} now"
         return "landed" if self.bead.head_sha is not None else "closed"
 
 

@@ -1,0 +1,36 @@
+"""Files to import."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture
+def sample() -> Callable[[str], Path]:
+    """Return the path of a sample file, or skip the test where the samples are not beside the checkout."""
+
+    def find(name: str) -> Path:
+        path = SAMPLES / name
+        if not path.exists():
+            pytest.skip(f"the sample file {name} is not in ../shared/data beside the checkout")
+        return path
+
+    return find
+
+
+@pytest.fixture
+def beads_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write a beads file of the given lines: documents, or texts as they are."""
+
+    def write(*lines: dict[str, Any] | str, name: str = "issues.jsonl") -> Path:
+        path = tmp_path / name
+        texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+        path.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+        return path
+
+    return write
