@@ -83,10 +83,14 @@ def open_store(
     With `within`, dispatch uses only the agents of that worker. Raises `UnavailableError` when the schema is another.
     """
     engine = make_engine(addresses.database_url)
-    if settings.is_embedded_database:
-        upgrade(engine)
-    else:
-        require_current(engine)
+    try:
+        if settings.is_embedded_database:
+            upgrade(engine)
+        else:
+            require_current(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return Store(engine, lease=settings.dispatch.lease, clock=clock, within=within)
 
 

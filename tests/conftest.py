@@ -139,33 +139,36 @@ class Scene:
         self.settings = settings
         self.project = store.projects.add(SHOP, Path("/srv/shop"), "shop")
 
-    def bead(
+    def record(
         self,
-        bead_id: str = "shop-1",
+        bead_id: str,
         *,
-        project: ProjectId = SHOP,
         waits_for: Sequence[str] = (),
         edges: Sequence[Dependency] = (),
         role: str = "",
         timeout: timedelta | None = None,
+        text: str | None = None,
         **fields: Any,
-    ) -> BeadKey:
-        """Import a bead; importing it once more with other fields and a later `updated_at` changes it."""
-        created = fields.pop("created_at", self.clock.at)
-        bead = Bead(id=BeadId(bead_id), title=fields.pop("title", f"Do {bead_id}"), created_at=created, **fields)
-        document = {"id": bead_id, "title": bead.title, "metadata": dict(bead.metadata), "labels": list(bead.labels)}
-        document |= {"status": bead.status, "priority": bead.priority, "assignee": bead.assignee}
+    ) -> BeadRecord:
+        """Make the record of a bead as an import hands it over."""
+        fields = {"title": f"Do {bead_id}", "created_at": self.clock.at, **fields}
+        bead = Bead(id=BeadId(bead_id), **fields)
+        document = {"id": bead_id, "title": bead.title, "status": bead.status, "assignee": bead.assignee}
+        document |= {"description": bead.description, "labels": list(bead.labels), "metadata": dict(bead.metadata)}
         own = [Dependency(issue_id=bead.id, depends_on_id=BeadId(target)) for target in waits_for]
-        record = BeadRecord(
+        return BeadRecord(
             bead=bead,
-            text=json.dumps(document),
+            text=text or json.dumps(document),
             document=document,
             dependencies=(*own, *edges),
             role_hint=role,
             timeout=timeout,
         )
-        self.store.imports.import_records(project, [record])
-        return BeadKey(project, bead.id)
+
+    def bead(self, bead_id: str = "shop-1", *, project: ProjectId = SHOP, **fields: Any) -> BeadKey:
+        """Import a bead; importing it once more with other words and a later `updated_at` changes it."""
+        self.store.imports.import_records(project, [self.record(bead_id, **fields)])
+        return BeadKey(project, BeadId(bead_id))
 
     def worker(
         self, node: str = "one@host", *, roles: Sequence[str] = ("dev",), agents: int = 1, pool: str = "prefork"

@@ -10,6 +10,7 @@ from celery import Celery, chord
 
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.messages import TaskMessage
+from dispatch.models.queues import CONTROL_QUEUE, LANDING_QUEUE, RESULTS_QUEUE, role_queue
 from dispatch.settings import Settings
 
 RUN_TASK: Final = "workers.tasks.run"
@@ -20,19 +21,9 @@ NUDGE_TASK: Final = "workers.tasks.nudge"
 LAND_TASK: Final = "workers.tasks.land"
 HOUSEKEEPING_TASK: Final = "workers.tasks.housekeeping"
 
-CONTROL_QUEUE: Final = "control"
-RESULTS_QUEUE: Final = "results"
-LANDING_QUEUE: Final = "landing"
-ROLE_QUEUE_PREFIX: Final = "role."
-
 NUDGE_EXPIRES: Final = 4.0
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.0, "interval_step": 0.2, "interval_max": 0.5}
 _DAY: Final = 86_400
-
-
-def role_queue(role: str) -> str:
-    """Return the name of a role's queue."""
-    return f"{ROLE_QUEUE_PREFIX}{role}"
 
 
 def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Celery:

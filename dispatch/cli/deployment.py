@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import dispatch
-from dispatch.bus.celery import CONTROL_QUEUE, LANDING_QUEUE, RESULTS_QUEUE, role_queue
 from dispatch.cli.supervisor import Program
 from dispatch.errors import ConfigurationError
+from dispatch.models.queues import CONTROL_QUEUE, LANDING_QUEUE, RESULTS_QUEUE, role_queue
 from dispatch.settings import Settings, WorkerSettings
 
 SETTLER, TICKER, LANDER, BEAT, FLOWER = "settler", "ticker", "lander", "beat", "flower"

@@ -22,7 +22,7 @@ _POLL_SECONDS = 0.1
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("down")(down)
+    app.command("down", epilog="Example: `dispatch down`")(down)
 
 
 def down(context: typer.Context) -> None:

@@ -14,7 +14,7 @@ _INTERRUPTED = 130
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("up")(up)
+    app.command("up", epilog="Example: `dispatch up --until-idle`")(up)
 
 
 def up(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dispatch.models.agent import Agent
 from dispatch.models.dispatching import Candidate, Lane, Placement, Plan, Refusal, Supply
 from dispatch.models.project import Project
-from dispatch.settings import Settings
+from dispatch.settings import Settings, normal_name
 
 
 def lanes(supply: Supply, settings: Settings, limit: int | None = None) -> list[Lane]:
@@ -23,7 +23,7 @@ def lanes(supply: Supply, settings: Settings, limit: int | None = None) -> list[
             continue
         for role in sorted({role for agent in supply.agents for role in agent.roles}):
             able = sum(role in agent.roles for agent in supply.agents)
-            for hint in (role, *settings.role(role).aliases):
+            for hint in (role, *map(normal_name, settings.role(role).aliases)):
                 found.append(Lane(project_id=project.id, hint=hint, role=role, limit=_least(able, limit)))
         unhinted = default_lane(project, supply, settings, limit)
         if unhinted is not None:
@@ -57,14 +57,13 @@ def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, 
     for candidate in sorted(candidates, key=_dispatch_order):
         if limit is not None and len(placements) >= limit:
             break
-        agent = _first_able(idle, candidate.lane.role)
-        if agent is None:
+        seat = _first_seat(idle, candidate.lane.role, in_use, settings)
+        if seat is None:
             continue
-        role = candidate.lane.role or agent.roles[0]
-        cap = _cap(role, in_use, settings)
-        if cap is not None:
-            refusals.append(Refusal(bead=candidate.bead.key, reason=cap))
+        if isinstance(seat, str):
+            refusals.append(Refusal(bead=candidate.bead.key, reason=seat))
             continue
+        agent, role = seat
         idle.remove(agent)
         in_use[role] += 1
         placements.append(_place(candidate, agent, role, settings))
@@ -88,8 +87,19 @@ def _dispatch_order(candidate: Candidate) -> tuple[int, float, str]:
     return bead.priority, bead.created_at.timestamp() if bead.created_at else 0.0, bead.id
 
 
-def _first_able(idle: Sequence[Agent], role: str | None) -> Agent | None:
-    return next((agent for agent in idle if role is None or role in agent.roles), None)
+def _first_seat(
+    idle: Sequence[Agent], wanted: str | None, in_use: Counter[str], settings: Settings
+) -> tuple[Agent, str] | str | None:
+    """Return the first agent that may work, and in which role; else the cap in the way, or None when nobody is able."""
+    in_the_way = None
+    for agent in idle:
+        for role in agent.roles if wanted is None else (wanted,):
+            if role in agent.roles:
+                cap = _cap(role, in_use, settings)
+                if cap is None:
+                    return agent, role
+                in_the_way = in_the_way or cap
+    return in_the_way
 
 
 def _cap(role: str, in_use: Counter[str], settings: Settings) -> str | None:

@@ -165,7 +165,7 @@ class ResultHandler:
         return effect
 
     def nudge(self) -> None:
-        """Ask for a tick now, unless one is on its way. A broker that is away is no error: the next tick comes anyway."""
+        """Ask for a tick now, unless one is on its way. That the broker is away is no error: beat ticks anyway."""
         if self._wishes.want(queued_for=NUDGE_LIVES):
             self._publish(self._bus.publish_nudge, "a nudge")
 

@@ -44,7 +44,7 @@ def judge(joined: JoinedStep, settings: Settings) -> BeadEffect:
 
 
 def _work_of(joined: JoinedStep) -> str | None:
-    """Return the commit of the run that writes the branch, whatever the others say of it; None when it moved nothing."""
+    """Return the commit of the run that writes the branch, whatever the others say of it; None: it moved nothing."""
     writer = next((run for run in joined.runs if run.writes_branch), None)
     return writer.commit_sha if writer is not None and writer.commit_sha != writer.base_sha else None
 

@@ -9,6 +9,7 @@ from dispatch.settings import normal_name, parse_duration
 ROLE_LABEL = "role:"
 PERSONA_KEY = "requires_persona"
 TIMEOUT_KEY = "timeout"
+TIMEOUT_EXAMPLE = "45m"
 
 
 def role_hint(labels: Iterable[str], metadata: Mapping[str, Any]) -> str:
@@ -31,4 +32,8 @@ def bead_timeout(metadata: Mapping[str, Any]) -> timedelta | None:
     Raises ValueError for one that is no duration.
     """
     value = metadata.get(TIMEOUT_KEY)
-    return parse_duration(value) if value is not None else None
+    if value is None:
+        return None
+    if not isinstance(value, str | int | float):
+        raise ValueError(f'it is no duration; write for example "{TIMEOUT_EXAMPLE}"')
+    return parse_duration(value)

@@ -12,6 +12,7 @@ from dispatch.models.identity import BeadId, BeadKey, ProjectId
 from dispatch.models.importing import BeadRecord
 from dispatch.models.states import BeadEvent, BeadStatus, RunEvent, RunState, StepState, StopReason
 from dispatch.store import beads, effects, graph, guard, history, records, schema
+from dispatch.store.engine import retrying
 from dispatch.store.settling import withdraw
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
@@ -38,6 +39,15 @@ class EditRecords:
         `check` is given the blocking edges as they would be and raises when they make a cycle. Raises `RefusedError`
         when the id is taken, `NotFoundError` for an edge to a bead that is not there.
         """
+        return retrying(lambda: self._add(project_id, record, edges_to_it, check))
+
+    def _add(
+        self,
+        project_id: ProjectId,
+        record: BeadRecord,
+        edges_to_it: Sequence[tuple[Dependency, dict[str, Any]]],
+        check: Callable[[list[Dependency]], None],
+    ) -> Bead:
         with self._units.begin() as tx:
             tx.lock_project(project_id)
             if beads.taken_ids(tx, project_id, [record.bead.id]):
@@ -98,6 +108,9 @@ class EditRecords:
         A running agent is asked to stop and a pending run taken back (PROTOCOL, rule 14). Raises `NotFoundError`, and
         `RefusedError` for a bead that is closed already.
         """
+        return retrying(lambda: self._close(key, reason))
+
+    def _close(self, key: BeadKey, reason: str) -> tuple[BeadId, ...]:
         with self._units.begin() as tx:
             tx.lock_project(key.project_id)
             row = beads.row_of(tx, key)

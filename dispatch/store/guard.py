@@ -1,8 +1,8 @@
 """Guarded writes: the one way a state changes.
 
 The `WHERE state IN (...)` of each update comes from the transition tables of `models.states`, so that no write can
-make a move that the table does not allow. No row changed means that somebody else moved it first: the caller gets None
-and decides what that means, or asks for `TransitionError` with `must`.
+make a move that the table does not allow. No row changed means that somebody else moved it first: the caller gets
+nothing, and decides what that means.
 """
 
 from collections.abc import Mapping

@@ -17,6 +17,7 @@ from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.importing import BeadRecord, ImportReport, MemoryRecord
 from dispatch.models.states import BeadStatus, StepState
 from dispatch.store import graph, history, schema
+from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 
@@ -51,6 +52,11 @@ class ImportRecords:
         An import never writes status or assignee while a run or a landing holds the bead, and never reopens a bead
         that we closed (PROTOCOL, rule 14). A record that is older than the stored one is passed over.
         """
+        return retrying(lambda: self._import_records(project_id, records, memories))
+
+    def _import_records(
+        self, project_id: ProjectId, records: Sequence[BeadRecord], memories: Sequence[MemoryRecord]
+    ) -> ImportReport:
         report = ImportReport()
         with self._units.begin() as tx:
             tx.lock_project(project_id)
@@ -193,7 +199,9 @@ def _columns(record: BeadRecord, moment: Any) -> dict[str, Any]:
 
 def _changed_columns(record: BeadRecord, row: Any, moment: Any, report: ImportReport) -> dict[str, Any]:
     """Return the new columns of a stored bead, prefixed for a batch; what is ours stays."""
-    columns = _columns(record, row.created_at if record.bead.created_at is None else moment)
+    columns = _columns(record, moment)
+    if record.bead.created_at is None:
+        columns["created_at"] = row.created_at
     held = row.held or row.status == BeadStatus.LANDING
     ours = held or (row.closed_by_us and record.bead.status != BeadStatus.CLOSED)
     if ours:

@@ -27,18 +27,20 @@ class ProjectRecords:
         Raises `RefusedError` when the id stands for another path.
         """
         with self._units.begin() as tx:
-            tx.connection.execute(
+            added = tx.connection.execute(
                 upsert(_PROJECTS)
                 .values(id=project_id, path=str(path), prefix=prefix or project_id, created_at=tx.now())
                 .on_conflict_do_nothing()
-            )
+                .returning(_PROJECTS.c.id)
+            ).one_or_none()
             project = records.project(self._row(tx.connection, project_id))
             if project.path != path:
                 raise RefusedError(
                     problem=f"The project {project_id!r} is at {project.path} already",
                     cure="Give this one another id with --id.",
                 )
-            history.add_event(tx, "project.added", project_id=project_id, path=str(path))
+            if added is not None:
+                history.add_event(tx, "project.added", project_id=project_id, path=str(path))
         return project
 
     def get(self, project_id: ProjectId) -> Project:

@@ -9,6 +9,7 @@ from dispatch.models.agent import Agent, Incarnation
 from dispatch.models.identity import IncarnationId, uuid7
 from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, RunEvent, StopReason
 from dispatch.store import guard, history, records, schema
+from dispatch.store.engine import retrying
 from dispatch.store.units import Units
 
 _INCARNATIONS = schema.incarnations
@@ -72,6 +73,9 @@ class Swarm:
 
     def stop_taking(self, worker_id: IncarnationId) -> int:
         """Begin a worker's shutdown: nothing starts there any more, running agents hand back; return their number."""
+        return retrying(lambda: self._stop_taking(worker_id))
+
+    def _stop_taking(self, worker_id: IncarnationId) -> int:
         with self._units.begin() as tx:
             tx.connection.execute(update(_INCARNATIONS).where(_INCARNATIONS.c.id == worker_id).values(stopping=True))
             rows = guard.move(
@@ -88,6 +92,9 @@ class Swarm:
 
     def leave(self, worker_id: IncarnationId) -> None:
         """End a worker's membership; agents that still hold a run go when that is settled."""
+        retrying(lambda: self._leave(worker_id))
+
+    def _leave(self, worker_id: IncarnationId) -> None:
         busy = select(_RUNS.c.agent_id).where(_RUNS.c.agent_id.is_not(None), _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
         with self._units.begin() as tx:
             row = tx.connection.execute(

@@ -6,6 +6,7 @@ import pytest
 
 from dispatch.errors import BadInputError, NotFoundError
 from dispatch.exchange import export_project, import_file
+from dispatch.models.dispatching import Lane
 from dispatch.models.identity import BeadKey, ProjectId
 
 GOOD = {"id": "shop-1", "title": "One", "priority": 1}
@@ -73,15 +74,10 @@ def test_the_role_and_the_time_limit_that_a_bead_asks_for_are_kept(store, projec
     assert import_file(store, project.id, path).problems == ()
     hints = [store.reading.bead(BeadKey(project.id, name)).role_hint for name in ("shop-1", "shop-2")]
     assert hints == ["backend-engineer", "qa-engineer"]
-    records = {record.bead.id: record for record in _records(path)}
-    assert records["shop-1"].timeout == timedelta(minutes=45)
-    assert records["shop-2"].timeout == timedelta(seconds=90)
-
-
-def _records(path):
-    from dispatch.exchange import _read
-
-    return _read(path, None).beads.values()
+    lanes = [Lane(project_id=project.id, hint=hint, role=hint, limit=9) for hint in hints]
+    with store.dispatching.look() as round_:
+        limits = {candidate.bead.id: candidate.timeout for candidate in round_.candidates(lanes)}
+    assert limits == {"shop-1": timedelta(minutes=45), "shop-2": timedelta(seconds=90)}
 
 
 def test_a_time_limit_that_is_no_duration_is_told_with_its_line_and_the_bead_comes_in(store, project, beads_file):

@@ -29,7 +29,9 @@ def test_a_sample_comes_back_equal_and_a_second_import_changes_nothing(
 
 
 @pytest.mark.parametrize(("name", "count", "ready"), SAMPLES)
-def test_what_is_ready_in_a_sample_is_what_its_tracker_calls_ready(database_url, repository, sample, name, count, ready):
+def test_what_is_ready_in_a_sample_is_what_its_tracker_calls_ready(
+    database_url, repository, sample, name, count, ready
+):
     clock = FixedClock(datetime(2026, 9, 25, tzinfo=UTC))
     store = Store(make_engine(database_url), lease=timedelta(seconds=45), clock=clock)
     try:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import kombu.pools
 import psutil
 import pytest
 from sqlalchemy import Engine, text
@@ -81,8 +82,8 @@ def check_walk(deployment: "Deployment", base: str) -> None:
     repository, store = deployment.repository, deployment.store
 
     # The history tells it in order.
-    assert deployment.kinds(first) == STORY
-    assert deployment.kinds(second) == STORY
+    assert deployment.story(first) == STORY
+    assert deployment.story(second) == STORY
     told = [event.id for key in (first, second) for event in deployment.events(key)]
     assert told == sorted(told), "the dependent began before the first one had landed"
 
@@ -212,7 +213,21 @@ class Deployment:
                 if _session(left.pid) == process.pid:
                     os.kill(left.pid, signal.SIGKILL)
         self.processes.clear()
+        self.close_connections()
         self.system.close()
+
+    def close_connections(self) -> None:
+        """Close what this thread's publishing has opened: Celery keeps it for the life of a process."""
+        self.app.backend.client.connection_pool.disconnect()
+        self.app.close()
+        kombu.pools.reset()
+
+    def tick(self) -> None:
+        """Tick in this process, as a ticker of its own would."""
+        try:
+            self.system.tick.run()
+        finally:
+            self.app.backend.client.connection_pool.disconnect()
 
     def logs(self) -> str:
         logs = sorted(self.directory.glob("*.log"))
@@ -249,6 +264,10 @@ class Deployment:
     def kinds(self, key: BeadKey) -> list[str]:
         """Return what happened to a bead, in order."""
         return [event.kind for event in self.events(key)]
+
+    def story(self, key: BeadKey) -> list[str]:
+        """Return the turning points of a bead, in order: without refusals and changes of agents on the way."""
+        return [kind for kind in self.kinds(key) if kind in STORY]
 
     def await_status(self, key: BeadKey, status: str) -> Bead:
         self.until(lambda: self.bead(key).status == status, what=f"{key} to be {status}")

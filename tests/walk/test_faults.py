@@ -88,7 +88,8 @@ def await_handled(deployment: Any, task: str, count: int) -> None:
 
 
 def state_of(deployment: Any, key: BeadKey) -> tuple[Any, ...]:
-    return deployment.bead(key), deployment.runs(key), deployment.kinds(key), deployment.git("rev-parse", "main")
+    """Return everything that a delivery could change; that one was refused is noted beside it."""
+    return deployment.bead(key), deployment.runs(key), deployment.story(key), deployment.git("rev-parse", "main")
 
 
 def test_a_result_delivered_three_times_and_a_doubled_order_change_nothing(deployment: Any) -> None:
@@ -125,7 +126,7 @@ def test_a_body_that_never_came_is_made_up_for_by_the_sweep(deployment: Any) -> 
     settled = deployment.later(timedelta(seconds=6)).results.sweep()
     assert settled in ([task.run_id], []), "a tick may have been faster"
     deployment.await_status(key, "closed")
-    assert deployment.kinds(key) == STORY
+    assert deployment.story(key) == STORY
 
     # The sweep does not touch git: housekeeping lets the branch follow before the run's own ref goes.
     collect_worktrees(deployment.system)
@@ -139,7 +140,7 @@ def test_a_step_of_three_is_one_chord_that_wakes_once(deployment: Any) -> None:
     deployment.await_status(key, "closed")
     await_handled(deployment, SETTLE_TASK, 1)
     assert handled(deployment, SETTLE_TASK, "received") == settled + 1
-    kinds = deployment.kinds(key)
+    kinds = deployment.story(key)
     assert [kinds.count(kind) for kind in STORY] == [3, 3, 3, 3, 1, 1]
     assert kinds[-3:] == ["run.settled", "bead.landing", "bead.closed"]
     runs = deployment.runs(key)
@@ -175,7 +176,7 @@ def test_ticks_that_come_doubled_and_at_once_dispatch_each_bead_once(deployment:
     keys = deployment.import_beads(*documents)
     for _ in range(20):
         deployment.app.send_task(TICK_TASK, queue=CONTROL_QUEUE, ignore_result=True)
-    tickers = [threading.Thread(target=deployment.system.tick.run) for _ in range(4)]
+    tickers = [threading.Thread(target=deployment.tick) for _ in range(4)]
     for ticker in tickers:
         ticker.start()
     for key in keys:
@@ -184,7 +185,7 @@ def test_ticks_that_come_doubled_and_at_once_dispatch_each_bead_once(deployment:
         ticker.join(30)
     for key in keys:
         assert len(deployment.runs(key)) == 1
-        assert deployment.kinds(key) == [kind for kind in STORY if kind != "bead.landing"]
+        assert deployment.story(key) == [kind for kind in STORY if kind != "bead.landing"]
     doubled = deployment.ask(
         "SELECT count(*) FROM (SELECT agent_id FROM runs WHERE state IN"
         " ('pending', 'running', 'reported') GROUP BY agent_id HAVING count(*) > 1) AS twice"
@@ -233,4 +234,4 @@ def test_a_pool_process_that_is_killed_loses_its_run_soon_and_the_worker_goes_on
     # What it had written was kept by the next attempt on this host, and counts as its own work.
     assert deployment.git("show", f"{second.commit_sha}:killed-wip.txt") == "wip"
     assert deployment.bead(key).hops == 1
-    assert len(deployment.agent_processes(worker)) == 2
+    deployment.until(lambda: len(deployment.agent_processes(worker)) == 2, what="another pool process")

@@ -3,10 +3,12 @@
 import base64
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,12 @@ def test_flower_answers_and_shows_runs_as_beads(deployment: Any) -> None:
     deployment.start("flower", "flower", f"--port={port}", f"--conf={config}")
 
     def get(path: str, *, authorised: bool = True) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        connection.request("GET", path, headers={"Authorization": f"Basic {token}"} if authorised else {})
-        response = connection.getresponse()
-        return response.status, response.read().decode()
+        headers = {"Authorization": f"Basic {token}"} if authorised else {}
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+            connection.request("GET", path, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
 
     def is_up() -> bool:
         try:
@@ -104,5 +107,5 @@ def test_flower_answers_and_shows_runs_as_beads(deployment: Any) -> None:
     columns = "&columns[0][data]=name"
     deployment.until(lambda: shown in get(table + columns)[1], what="Flower to show the bead")
     process = deployment.processes.pop("flower")
-    os.kill(process.pid, 15)
+    os.kill(process.pid, signal.SIGTERM)
     process.wait(20)

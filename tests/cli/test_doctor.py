@@ -1,0 +1,108 @@
+"""`doctor`: each part that is broken is named with its cure."""
+
+import shutil
+
+import pytest
+
+CONFIG = """
+[runners.mine]
+kind = "command"
+argv = [{program}]
+
+[roles.backend-engineer]
+runners = ["mine"]
+
+[projects.shop]
+test_command = {test_command}
+target_branch = "{branch}"
+"""
+
+
+@pytest.fixture
+def configured(cli, tmp_path):
+    """Return a function that calls the doctor on a configuration, and returns its code and the findings by part."""
+
+    def examine(program: str = '"true"', test_command: str = '["true"]', branch: str = "main"):
+        config = tmp_path / "dispatch.toml"
+        config.write_text(CONFIG.format(program=program, test_command=test_command, branch=branch))
+        said = cli("--config", config, "doctor", "--json")
+        return said.code, {finding["part"]: finding for finding in said.json}
+
+    return examine
+
+
+@pytest.fixture
+def running(enlist, cli):
+    """Given workers on every queue, and a tick that has just been."""
+    enlist("control", "results", "landing")
+    enlist("role.backend-engineer", agents=1)
+    assert cli("tick").code == 0
+
+
+def test_all_is_well(configured, project, running):
+    code, findings = configured()
+    assert {part: finding["found"] for part, finding in findings.items() if finding["health"] != "ok"} == {}
+    assert code == 0
+    parts = ["git", "configuration", "database", "broker", "schema", "tick"]
+    queues = [f"queue {queue}" for queue in ("control", "results", "landing", "role.backend-engineer")]
+    assert findings.keys() == {*parts, *queues, "runner mine", "project shop"}
+
+
+def test_a_deployment_that_was_never_started_is_broken_and_says_how_to_start_it(configured, project):
+    code, findings = configured()
+    broken = {part for part, finding in findings.items() if finding["health"] == "broken"}
+    queues = {f"queue {queue}" for queue in ("control", "results", "landing", "role.backend-engineer")}
+    assert (code, broken) == (1, {*queues, "tick"})
+    assert all("dispatch up" in findings[part]["cure"] for part in broken)
+
+
+def test_a_runner_a_test_program_and_a_branch_that_are_not_there(configured, project, running):
+    code, findings = configured(program='"no-such-agent"', test_command='["no-such-test"]')
+    assert code == 1
+    assert "'no-such-agent' is not on PATH" in findings["runner mine"]["found"]
+    assert "'no-such-test' is not on PATH" in findings["project shop"]["found"]
+    assert "no branch 'trunk'" in configured(branch="trunk")[1]["project shop"]["found"]
+
+
+def test_a_missing_test_command_is_a_warning(configured, project, running):
+    code, findings = configured(test_command="[]")
+    assert code == 0
+    assert (findings["project shop"]["health"], "untested" in findings["project shop"]["found"]) == ("warning", True)
+
+
+def test_a_project_whose_repository_is_gone(configured, project, repository, running):
+    shutil.rmtree(repository)
+    code, findings = configured()
+    assert code == 1
+    assert "there is no such directory" in findings["project shop"]["found"]
+
+
+def test_beads_that_nobody_here_holds_are_a_warning(configured, cli, project, running, beads_file):
+    cli("import", beads_file({"id": "shop-1", "title": "Left", "status": "in_progress"}))
+    code, findings = configured()
+    assert code == 0
+    assert "shop/shop-1" in findings["beads"]["found"]
+    assert "dispatch adopt" in findings["beads"]["cure"]
+
+
+def test_servers_that_are_away_end_the_examination_with_their_names(configured, monkeypatch, project):
+    monkeypatch.setenv("DISPATCH_BROKER_URL", "redis://127.0.0.1:1/0")
+    assert configured()[1]["broker"]["health"] == "broken"
+    monkeypatch.setenv("DISPATCH_DATABASE_URL", "postgresql://127.0.0.1:1/dispatch")
+    code, findings = configured()
+    assert code == 1
+    assert "PostgreSQL at postgresql+psycopg://127.0.0.1:1/dispatch" in findings["servers"]["found"]
+
+
+def test_a_broken_configuration_is_a_finding_too(cli, tmp_path):
+    config = tmp_path / "dispatch.toml"
+    config.write_text("nonsense = 1\n")
+    said = cli("--config", config, "doctor")
+    assert said.code == 1
+    assert "broken   configuration: " in said.out
+    assert "dispatch.toml:1" in said.out
+
+
+def test_without_roles_no_agent_can_work(cli, project):
+    said = cli("doctor")
+    assert "warning  roles: no role is configured, so no agent can work." in said.out

@@ -1,0 +1,295 @@
+"""One run from its message to its written outcome, with a real agent in a real worktree."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from billiard.pool import soft_timeout_sighandler
+from celery.exceptions import SoftTimeLimitExceeded
+
+from dispatch.errors import GitError
+from dispatch.models.identity import IncarnationId, uuid7
+from dispatch.models.messages import ActionEvent, ResultMessage
+from dispatch.models.outcome import Cancelled, Completed, Failed, Lost, TimedOut
+from dispatch.models.states import RunState, StopReason
+from dispatch.store.running import RunningRecords
+from dispatch.workspaces import GitWorktrees
+from workers.attempt import Attempt
+from workers.execution import RunExecutor, StartRefusedError
+from workers.registry import RunnerRegistry
+from workers.runners import ProcessIdentity
+
+WRITES = "pathlib.Path('made.txt').write_text('made\\n')"
+WAITS = f"{WRITES}; say(type='progress', message='waiting'); time.sleep(600)"
+
+
+def executor(shop: Any, **options: Any) -> RunExecutor:
+    values: dict[str, Any] = {"incarnation_id": lambda: shop.worker, "stopping": lambda: False} | options
+    return RunExecutor(shop.system, RunnerRegistry(shop.system.settings), **values)
+
+
+def execute(shop: Any, does: str, bead_id: str = "a", *, timeout: float = 60, **options: Any) -> Any:
+    """Run a bead and return its run as it is then."""
+    message = shop.order(shop.add(bead_id, does), timeout=timedelta(seconds=timeout))
+    return shop.run(executor(shop, **options).execute(message))
+
+
+def git(shop: Any, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=shop.repository, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, error: Exception) -> None:
+    """Let the next call of a method raise."""
+    method, calls = getattr(owner, name), []
+
+    def replacement(*arguments: Any, **keywords: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise error
+        return method(*arguments, **keywords)
+
+    monkeypatch.setattr(owner, name, replacement)
+
+
+def test_the_work_is_committed_reported_and_its_worktree_removed(shop: Any) -> None:
+    run = execute(shop, WRITES)
+    assert run.state is RunState.REPORTED
+    assert run.outcome == Completed()
+    assert run.base_sha == git(shop, "rev-parse", "main")
+    assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
+    assert git(shop, "rev-parse", f"{run.commit_sha}^") == run.base_sha
+    assert not list(shop.system.worktrees_directory.glob("*/"))
+    assert run.process_group is not None
+
+
+def test_who_watches_sees_the_events(shop: Any) -> None:
+    seen: list[Any] = []
+    execute(shop, f"{WRITES}; say(type='action', action_type='edit', action_data=dict(path='x'))", watch=seen.append)
+    assert [type(event) for event in seen] == [ActionEvent]
+
+
+def test_a_success_that_changed_nothing_is_doubted_unless_it_says_so(shop: Any) -> None:
+    assert execute(shop, "pass").outcome.cause == "no_change"
+    says = "say(type='result', outcome='completed', nothing_to_do=True)"
+    assert execute(shop, says, "b").outcome == Completed(nothing_to_do=True)
+
+
+def test_a_bead_that_has_work_already_may_end_without_a_change(shop: Any) -> None:
+    first = execute(shop, WRITES)
+    started = shop.started(shop.add("b"))
+    attempt = Attempt(shop.system, replace(started, run=replace(started.run, base_sha=first.commit_sha)))
+    attempt.prepare()
+    assert attempt.checked(Completed(), first.commit_sha) == Completed()
+
+
+def test_a_second_order_for_the_same_run_is_refused(shop: Any) -> None:
+    message = shop.order(shop.add("a", WRITES))
+    executor(shop).execute(message)
+    with pytest.raises(StartRefusedError, match="it is reported"):
+        executor(shop).execute(message)
+    with pytest.raises(StartRefusedError, match="it is unknown"):
+        executor(shop).execute(message.model_copy(update={"run_id": uuid4()}))
+
+
+def test_a_worker_that_is_not_registered_may_not_start_a_run(shop: Any) -> None:
+    message = shop.order(shop.add("a", WRITES))
+    with pytest.raises(StartRefusedError, match="not registered"):
+        executor(shop, incarnation_id=lambda: IncarnationId(uuid7())).execute(message)
+    assert shop.run(message.run_id).state is RunState.PENDING
+
+
+def test_a_database_that_is_away_refuses_the_start_and_leaves_the_run_as_it_was(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    message = shop.order(shop.add("a", WRITES))
+    fail_once(monkeypatch, RunningRecords, "start", away())
+    with pytest.raises(StartRefusedError, match="the database failed"):
+        executor(shop).execute(message)
+    assert shop.run(message.run_id).state is RunState.PENDING
+    executor(shop).execute(message)
+    assert shop.run(message.run_id).outcome == Completed()
+
+
+def test_an_outcome_waits_for_a_database_that_is_away(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    fail_once(monkeypatch, RunningRecords, "report", away())
+    assert execute(shop, WRITES).outcome == Completed()
+
+
+def test_where_the_agent_runs_is_noted_later_when_the_database_is_away_at_its_start(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    fail_once(monkeypatch, RunningRecords, "note_process", away())
+    noted = threading.Event()
+    note = RunningRecords.note_process
+
+    def note_and_tell(*arguments: Any, **keywords: Any) -> None:
+        note(*arguments, **keywords)
+        noted.set()
+
+    monkeypatch.setattr(RunningRecords, "note_process", note_and_tell)
+    go = shop.repository.parent / "go"
+    does = f"{WRITES}\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
+    helper = threading.Thread(target=lambda: (noted.wait(20), go.write_text("")))
+    helper.start()
+    run = execute(shop, does)
+    helper.join()
+    assert run.outcome == Completed()
+    assert run.process_group is not None
+
+
+def test_a_database_that_was_away_in_between_is_nobodys_failure(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    fail_once(monkeypatch, RunningRecords, "note_base", away())
+    assert isinstance(execute(shop, WRITES).outcome, Lost)
+
+
+def test_an_outcome_that_the_database_cannot_hold_is_replaced_by_one_that_it_can(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surrogate = OSError("a name with \udcff in it")
+    fail_once(monkeypatch, GitWorktrees, "create", surrogate)
+    run = execute(shop, WRITES)
+    assert run.outcome.cause == "unwritable outcome"
+    assert run.state is RunState.REPORTED
+
+
+def test_work_that_cannot_be_committed_is_a_failure_and_is_kept_for_the_next_attempt(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = shop.add("a", WRITES)
+    broken = GitError(command="add", place="here", code=128, output="disk full")
+    fail_once(monkeypatch, GitWorktrees, "commit_all", broken)
+    run = shop.run(executor(shop).execute(shop.order(key)))
+    assert isinstance(run.outcome, Failed)
+    assert run.outcome.cause == "commit failed"
+    assert "disk full" in run.outcome.summary
+    assert run.commit_sha is None
+
+
+def test_whatever_breaks_around_the_agent_is_a_failed_run_not_a_lost_one(
+    shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_once(monkeypatch, GitWorktrees, "create", ValueError("not foreseen"))
+    outcome = execute(shop, WRITES).outcome
+    assert isinstance(outcome, Failed)
+    assert (outcome.cause, "not foreseen" in outcome.summary) == ("ValueError", True)
+
+
+def test_a_worktree_that_cannot_be_removed_does_not_keep_the_result(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    fail_once(monkeypatch, GitWorktrees, "remove", away())
+    assert execute(shop, WRITES).outcome == Completed()
+
+
+def test_a_worker_that_ends_hands_its_run_back(shop: Any) -> None:
+    waiting = threading.Event()
+    run = execute(shop, WAITS, watch=lambda _: waiting.set(), stopping=waiting.is_set)
+    assert run.outcome == Cancelled(cause=StopReason.HANDBACK)
+    assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
+
+
+def test_a_run_that_is_no_longer_its_workers_ends_at_once_and_its_report_is_refused(shop: Any) -> None:
+    def take_away(_: Any) -> None:
+        with shop.store.units.begin() as tx:
+            tx.connection.exec_driver_sql(
+                "UPDATE runs SET state = 'reported', token = NULL, outcome = '{\"kind\": \"lost\"}'"
+            )
+
+    run = execute(shop, WAITS, watch=take_away)
+    assert isinstance(run.outcome, Lost)
+    assert run.commit_sha is None
+
+
+def test_what_a_dead_attempt_left_on_this_host_is_kept_and_counts_as_work(shop: Any) -> None:
+    key = shop.add("a", "pass")
+    dead = shop.started(key)
+    attempt = Attempt(shop.system, dead)
+    attempt.prepare()
+    leftover = shop.system.worktrees_directory / str(dead.run.id) / "left.txt"
+    leftover.write_text("left\n")
+    import socket
+
+    attempt._note_process(ProcessIdentity(socket.gethostname(), "another boot", 1, 1.0))
+    shop.store.running.report(ResultMessage(run_id=dead.run.id, token=dead.token, outcome=Lost(), commit_sha=None))
+    shop.system.results.settle(dead.run.id)
+
+    run = shop.run(executor(shop).execute(shop.order(key)))
+    assert run.outcome == Completed(), "the agent had nothing more to do"
+    assert run.base_sha == git(shop, "rev-parse", "main")
+    assert git(shop, "show", f"{run.commit_sha}:left.txt") == "left"
+    shop.system.results.settle(run.id)
+    assert shop.store.reading.bead(key).head_sha == run.commit_sha
+
+
+@pytest.fixture
+def soft_limits() -> Any:
+    """Given the handler that Celery's prefork pool has in its processes."""
+    before = signal.signal(signal.SIGUSR1, soft_timeout_sighandler)
+    yield
+    assert signal.getsignal(signal.SIGUSR1) is soft_timeout_sighandler, "it holds for the next task"
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("soft_limits")
+def test_the_soft_limit_ends_the_agent_and_keeps_its_work(shop: Any) -> None:
+    run = execute(shop, WAITS, watch=lambda _: os.kill(os.getpid(), signal.SIGUSR1))
+    assert run.outcome == TimedOut(limit_seconds=60, summary="Celery's limit ended it.")
+    assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
+
+
+@pytest.mark.usefixtures("soft_limits")
+def test_a_soft_limit_that_was_swallowed_on_the_way_still_holds(shop: Any, away: Callable[[], Exception]) -> None:
+    def swallow(_: Any) -> None:
+        with pytest.raises(SoftTimeLimitExceeded):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    assert isinstance(execute(shop, WAITS, watch=swallow).outcome, TimedOut)
+
+
+@pytest.mark.usefixtures("soft_limits")
+@pytest.mark.parametrize("step", ["_commit", "_write", "clean_up"])
+def test_a_soft_limit_after_the_agents_end_changes_nothing(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    method = getattr(Attempt, step)
+
+    def late(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        return method(*arguments)
+
+    monkeypatch.setattr(Attempt, step, late)
+    assert execute(shop, WRITES).outcome == Completed()
+
+
+def test_two_runs_at_once_in_threads_do_not_touch_each_other(shop: Any) -> None:
+    meet = shop.repository.parent
+    does = (
+        "name = assignment['bead']['id']\n"
+        f"pathlib.Path({str(meet)!r}, 'here-' + name).touch()\n"
+        f"while len(list(pathlib.Path({str(meet)!r}).glob('here-*'))) < 2: time.sleep(0.01)\n"
+        "pathlib.Path(name + '.txt').write_text(name)"
+    )
+    orders = [shop.order(shop.add(name, does)) for name in ("a", "b")]
+    both = executor(shop)
+    threads = [threading.Thread(target=both.execute, args=(order,)) for order in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for order in orders:
+        run = shop.run(order.run_id)
+        assert run.outcome == Completed()
+        assert git(shop, "diff", "--name-only", run.base_sha, run.commit_sha) == f"{order.bead_id}.txt"
+    assert {shop.run(order.run_id).agent_name for order in orders} == {"one@here/1", "one@here/2"}
