@@ -4,6 +4,7 @@ Importing this module reads the configuration and starts the embedded servers wh
 but `celery -A workers` and the tasks import it.
 """
 
+import logging
 import sys
 
 import structlog
@@ -21,6 +22,7 @@ TASK_MODULES = ("workers.tasks.runs", "workers.tasks.results", "workers.tasks.co
 def build() -> Celery:
     """Return the application, configured from dispatch.toml and the environment."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each look at the schema
     settings = load_settings()
     addresses = find_servers(settings)
     application = make_app(settings, addresses.broker_url, addresses.result_backend_url)

@@ -12,7 +12,7 @@ from dispatch.models.dispatching import Candidate, Handover, Lane, Plan
 from dispatch.models.identity import BeadKey, RunId
 from dispatch.models.messages import AgentEvent
 from dispatch.models.outcome import Outcome
-from dispatch.models.states import BeadStatus, RunState
+from dispatch.models.states import BeadStatus
 from dispatch.routing import bead_timeout
 from dispatch.settings import Landing, Settings
 from dispatch.wiring import System
@@ -102,8 +102,6 @@ def _carry_out(worker: LocalWorker, handover: Handover) -> None:
 
 def _report(system: System, key: BeadKey, handover: Handover) -> ForegroundReport:
     run = system.store.settling.find_run(handover.run_ids[0])
-    if run is not None and run.state is RunState.PENDING:
-        system.tick.withdraw()
     bead = system.store.reading.bead(key)
     lands = system.settings.project(key.project_id).landing is Landing.MERGE
     return ForegroundReport(

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from dispatch.bus import LocalBus, LocalWork
 from dispatch.models.agent import LOCAL_POOL, Incarnation
 from dispatch.models.identity import IncarnationId
@@ -20,6 +23,8 @@ from workers.membership import Membership
 from workers.process import Identity
 from workers.registry import RunnerRegistry
 from workers.settling import land_project, settle_run
+
+log = structlog.get_logger(__name__)
 
 
 class LocalWorker:
@@ -78,6 +83,14 @@ class LocalWorker:
         self.hand_back()
         self._bus.close()
         self._membership.end()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Take back what was claimed here and never started, when nobody else can start it."""
+        try:
+            self.system.tick.withdraw()
+        except SQLAlchemyError as error:
+            log.warning("a tick will have to take back what was not started", cause=repr(error))
 
     def hand_back(self) -> None:
         """Take nothing new, and ask the running agents to hand back."""

@@ -1,16 +1,19 @@
 """Which runner a run gets: made from the configuration, kept for the life of the process."""
 
+import threading
+
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.settings import RunnerKind, RunnerSettings, Settings
 from workers.runners import CommandRunner, PythonRunner, Runner
 
 
 class RunnerRegistry:
-    """Makes each configured runner once: some keep a warm process between runs."""
+    """Makes each configured runner once: some keep a warm process between runs. Any thread may ask."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[str, Runner] = {}
+        self._lock = threading.Lock()
 
     def choose(self, role: str, failures: int, named: str | None = None) -> tuple[str, Runner]:
         """Return the runner for a role: the weakest first, the next stronger one after each failure in a row.
@@ -31,13 +34,14 @@ class RunnerRegistry:
         return name, self._get(name)
 
     def _get(self, name: str) -> Runner:
-        if name not in self._made:
-            configured = self._settings.runners.get(name)
-            if configured is None:
-                known = ", ".join(sorted(self._settings.runners)) or "none"
-                raise NotFoundError(thing="runner", name=name, cure=f"Configured are: {known}.")
-            self._made[name] = self._make(configured)
-        return self._made[name]
+        with self._lock:
+            if name not in self._made:
+                configured = self._settings.runners.get(name)
+                if configured is None:
+                    known = ", ".join(sorted(self._settings.runners)) or "none"
+                    raise NotFoundError(thing="runner", name=name, cure=f"Configured are: {known}.")
+                self._made[name] = self._make(configured)
+            return self._made[name]
 
     def _make(self, configured: RunnerSettings) -> Runner:
         if configured.kind is RunnerKind.PYTHON:

@@ -33,7 +33,7 @@ def ready(
     now: Annotated[
         str | None, typer.Option(metavar="TIME", help="As of this moment, for example 2026-09-25T00:00Z.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="At most so many.", show_default="all")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.", show_default="all")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the beads that can go now, in the order in which they go: by priority, then oldest first."""

@@ -107,7 +107,7 @@ def runs(
         output.write_json([run_view(run) for run in found])
         return
     rows = [
-        (run.id, run.bead_key, run.role, run.attempt, run.state, run.agent_name, run.created_at, outcome_text(run))
+        (run.id, str(run.bead_key), run.role, run.attempt, run.state, run.agent_name, run.created_at, outcome_text(run))
         for run in found
     ]
     output.write_table(

@@ -78,7 +78,7 @@ class Dispatcher:
             handovers = round_.claim(plan.placements)
             round_.refuse(plan.refusals)
         self.hand_over(handovers)
-        return handovers, self._status.note(supply, plan)
+        return handovers, self._status.note(supply, plan, whole=project_id is None)
 
     def plan(self, project_id: ProjectId | None = None) -> Plan:
         """Say where each bead that can go now would go, and why, changing nothing."""

@@ -23,10 +23,15 @@ class StatusKeeper:
     def __init__(self, records: StatusRecords) -> None:
         self._records = records
 
-    def note(self, supply: Supply, plan: Plan) -> str:
-        """Write the state of the system and of each project that was looked at; return why nothing more could go."""
+    def note(self, supply: Supply, plan: Plan, *, whole: bool) -> str:
+        """Write the state of each project that was looked at; return why nothing more could go.
+
+        That is the state of the system, too, when the `whole` of it was looked at; else only that something runs is.
+        """
         parked = why_parked(supply, plan)
-        self._note(WHOLE_SYSTEM, self._records.count_open_runs(), parked)
+        running = self._records.count_open_runs()
+        if whole or running:
+            self._note(WHOLE_SYSTEM, running, parked)
         for project in supply.projects:
             reason = _paused(project.pause_reason) if project.paused else parked
             self._note(project.id, self._records.count_open_runs(project.id), reason)
@@ -65,4 +70,4 @@ def why_parked(supply: Supply, plan: Plan) -> str:
 
 
 def _paused(reason: str) -> str:
-    return f"Paused: {reason or 'no reason given'}."
+    return f"Paused: {reason.rstrip('.') or 'no reason given'}."

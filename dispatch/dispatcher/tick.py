@@ -114,9 +114,13 @@ class Tick:
         )
 
     def ask_for_landings(self) -> None:
-        """Ask again for landings whose message may be lost."""
+        """Ask again for landings whose message may be lost; what the bus does not take now is asked for later."""
         for project_id in self._rescue.stale_landings(ASK_LANDING_AGAIN):
-            self._bus.publish_landing(project_id)
+            try:
+                self._bus.publish_landing(project_id)
+            except Exception as error:  # noqa: BLE001 - brokers fail in many ways; the bead waits in the database
+                log.warning("the bus did not take a landing", project=project_id, cause=repr(error))
+                return
 
     def _dispatch_until_quiet(self, wanted: int) -> int:
         dispatched = 0

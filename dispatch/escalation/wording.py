@@ -26,9 +26,10 @@ def worn_out(bead: Bead, failures: int, last_error: str) -> Escalation:
 
 def asked(bead: Bead, question: str) -> Escalation:
     """A bead whose agent asks a human."""
+    first_line = next((line.strip() for line in question.splitlines() if line.strip()), "its agent asks")
     return Escalation(
         reason="its agent asks",
-        title=f"Answer {bead.id}: {question.splitlines()[0] if question.strip() else 'its agent asks'}",
+        title=f"Answer {bead.id}: {first_line}",
         body=_body(bead, question),
         returned_to=bead.role_hint or None,
     )

@@ -45,7 +45,7 @@ def _status(situation: Situation) -> str | None:
         case BeadStatus.OPEN:
             return None
         case BeadStatus.CLOSED:
-            return f"It is closed: {bead.close_reason}." if bead.close_reason else "It is closed."
+            return _sentence(f"It is closed: {bead.close_reason}") if bead.close_reason else "It is closed."
         case BeadStatus.LANDING:
             return bead.refusal or "Its work is done and waits to land on the target branch."
         case BeadStatus.IN_PROGRESS | BeadStatus.HOOKED:
@@ -92,10 +92,10 @@ def _waiting(situation: Situation) -> str | None:
 def _paused(situation: Situation) -> str | None:
     supply = situation.supply
     if supply.paused:
-        return f"The system is paused: {supply.pause_reason or 'no reason given'}."
+        return _sentence(f"The system is paused: {supply.pause_reason or 'no reason given'}")
     for project in supply.projects:
         if project.id == situation.bead.project_id and project.paused:
-            return f"The project {project.id} is paused: {project.pause_reason or 'no reason given'}."
+            return _sentence(f"The project {project.id} is paused: {project.pause_reason or 'no reason given'}")
     return None
 
 
@@ -117,3 +117,8 @@ def _caps(situation: Situation) -> str | None:
     if role and situation.slots and supply.open_by_role.get(role, 0) >= situation.slots:
         return f"The role {role} has all its slots in use (slots = {situation.slots})."
     return None
+
+
+def _sentence(text: str) -> str:
+    """End a text that may bring its own full stop with exactly one."""
+    return f"{text.rstrip().rstrip('.')}."

@@ -19,10 +19,10 @@ def role_hint(labels: Iterable[str], metadata: Mapping[str, Any]) -> str:
     """
     persona = metadata.get(PERSONA_KEY)
     if isinstance(persona, str) and persona.strip():
-        return normal_name(persona.removeprefix("default/"))
+        return normal_name(persona.strip().removeprefix("default/"))
     for label in labels:
-        if label.lower().startswith(ROLE_LABEL):
-            return normal_name(label[len(ROLE_LABEL) :])
+        if label.lower().startswith(ROLE_LABEL) and (role := normal_name(label[len(ROLE_LABEL) :])):
+            return role
     return ""
 
 

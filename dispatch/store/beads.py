@@ -15,6 +15,7 @@ from dispatch.models.bead import (
     NEVER_READY_TYPES,
     PARENT_TYPE,
     READINESS_TYPES,
+    WAITS_FOR_TYPE,
     Bead,
     Dependency,
 )
@@ -108,7 +109,9 @@ def may_go(tx: Transaction) -> Any:
 
 
 def blockers(tx: Transaction, key: BeadKey) -> list[Blocker]:
-    """Return what a bead waits for directly: open targets of its blocking edges, blocked parents, awaited targets."""
+    """Return what a bead waits for directly: open targets of its blocking edges, blocked parents, and targets whose
+    children it awaits.
+    """
     target = _BEADS.alias("target")
     statement = (
         select(_EDGES.c.type, target.c.id, target.c.title, target.c.status)
@@ -117,11 +120,10 @@ def blockers(tx: Transaction, key: BeadKey) -> list[Blocker]:
             _EDGES.c.project_id == key.project_id,
             _EDGES.c.issue_id == key.bead_id,
             or_(
-                and_(_EDGES.c.type.in_(sorted(BLOCKS_TYPES)), target.c.status.not_in(sorted(DONE_STATUSES))),
+                and_(_EDGES.c.type.in_(sorted(BLOCKS_TYPES)), ~_is_done(target)),
                 and_(_EDGES.c.type == PARENT_TYPE, target.c.blocked),
-                _EDGES.c.type == "waits-for",
+                and_(_EDGES.c.type == WAITS_FOR_TYPE, _awaits_children(target)),
             ),
-            ~target.c.pinned,
         )
         .order_by(_EDGES.c.type, target.c.id)
     )
@@ -129,6 +131,24 @@ def blockers(tx: Transaction, key: BeadKey) -> list[Blocker]:
         Blocker(type=row.type, id=BeadId(row.id), title=row.title, status=row.status)
         for row in tx.connection.execute(statement)
     ]
+
+
+def _is_done(bead: Any) -> Any:
+    return or_(bead.c.pinned, bead.c.status.in_(sorted(DONE_STATUSES)))
+
+
+def _awaits_children(target: Any) -> Any:
+    """Return the condition that a `waits-for` edge to `target` holds its owner back."""
+    kin, child = _EDGES.alias("kin"), _BEADS.alias("child")
+    children = (
+        select(kin.c.issue_id)
+        .join(child, and_(child.c.project_id == kin.c.project_id, child.c.id == kin.c.issue_id))
+        .where(kin.c.project_id == target.c.project_id, kin.c.depends_on_id == target.c.id, kin.c.type == PARENT_TYPE)
+    )
+    released = and_(
+        _EDGES.c.metadata.contains('"any-children"'), children.where(child.c.status == BeadStatus.CLOSED).exists()
+    )
+    return and_(children.where(~_is_done(child)).exists(), ~released)
 
 
 def dependencies_of(tx: Transaction, key: BeadKey) -> list[Dependency]:
@@ -159,8 +179,11 @@ def blocking_edges(tx: Transaction, project_id: ProjectId) -> list[Dependency]:
 
 def done_flags(tx: Transaction, project_id: ProjectId) -> list[tuple[BeadId, bool]]:
     """Return the beads of a project in the order they came, and whether each is done."""
-    done = or_(_BEADS.c.pinned, _BEADS.c.status.in_(sorted(DONE_STATUSES)))
-    statement = select(_BEADS.c.id, done.label("done")).where(_BEADS.c.project_id == project_id).order_by(_BEADS.c.seq)
+    statement = (
+        select(_BEADS.c.id, _is_done(_BEADS).label("done"))
+        .where(_BEADS.c.project_id == project_id)
+        .order_by(_BEADS.c.seq)
+    )
     return [(BeadId(row.id), row.done) for row in tx.connection.execute(statement)]
 
 

@@ -1,6 +1,5 @@
 """The command line, called in this process on a deployment of its own."""
 
-import gc
 import json
 import os
 import uuid
@@ -77,8 +76,6 @@ def cli(
 
     yield call
     structlog.reset_defaults()
-    # Celery's results say goodbye to the result backend when they are collected, for which it must still be there.
-    gc.collect()
 
 
 @pytest.fixture

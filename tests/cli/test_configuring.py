@@ -38,3 +38,8 @@ def test_db_upgrade_brings_an_empty_database_to_the_schema_and_repeats_quietly(
     finally:
         with maintenance.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def test_the_home_can_be_named_before_the_command(cli, tmp_path):
+    rows = {row["key"]: row for row in cli("--home", tmp_path / "there", "config", "--json").json}
+    assert rows["home"] == {"key": "home", "value": f'"{tmp_path / "there"}"', "origin": "flag"}

@@ -111,4 +111,4 @@ class TestTheNudge:
         said = cli("add", "One", "--json")
         assert said.code == 0
         assert said.json["title"] == "One"
-        assert "The broker does not answer" in said.err
+        assert "the bus did not take a message" in said.err

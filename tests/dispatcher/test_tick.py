@@ -27,7 +27,8 @@ def tick(scene: Any, bus: Any, results: ResultHandler) -> Tick:
 
 
 def _arm(scene: Any, tick: Tick, *workers: Any) -> None:
-    for _ in range(10):
+    """Tick until the next one is armed."""
+    for _ in range(9):
         assert not tick.run().busy
         scene.clock.advance(5 * SECOND)
         for worker in workers:

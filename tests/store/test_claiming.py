@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from dispatch.errors import TickBusyError
-from dispatch.models.dispatching import Lane
+from dispatch.models.dispatching import Lane, Refusal
 from dispatch.models.identity import ProjectId
 from dispatch.models.outcome import Failed
 from dispatch.models.states import BeadStatus, RunState
@@ -86,7 +86,7 @@ def test_a_second_round_waits_for_the_first_and_sees_what_it_did(scene: Any) -> 
     assert seen == [1], "the agent that the first round reserved is not offered again"
 
 
-def test_a_round_that_is_held_too_long_is_left_alone(scene: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_is_held_too_long_is_left_alone(scene: Any) -> None:
     with scene.store.dispatching.round(), pytest.raises(TickBusyError), scene.store.dispatching.round():
         pytest.fail("two rounds at once")
 
@@ -209,8 +209,6 @@ def test_a_project_that_somebody_holds_keeps_no_other_waiting(scene: Any, reposi
 
 
 def test_a_refusal_is_kept_and_does_not_wait_for_a_row_that_somebody_changes(scene: Any) -> None:
-    from dispatch.models.dispatching import Refusal
-
     held, free = scene.bead("shop-1"), scene.bead("shop-2")
     with scene.store.units.begin() as holder, scene.store.dispatching.round() as round_:
         holder.connection.execute(text("SELECT FROM beads WHERE id = 'shop-1' FOR UPDATE"))
@@ -219,8 +217,6 @@ def test_a_refusal_is_kept_and_does_not_wait_for_a_row_that_somebody_changes(sce
 
 
 def test_a_claim_clears_the_refusal(scene: Any) -> None:
-    from dispatch.models.dispatching import Refusal
-
     scene.worker()
     key = scene.bead()
     with scene.store.dispatching.round() as round_:

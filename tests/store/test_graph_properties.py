@@ -122,6 +122,9 @@ class Rules:
                 return found
             found |= inherited
 
+    def undone(self) -> list[BeadId]:
+        return [name for name, expected in self.beads.items() if not expected.done]
+
     def ready(self, *, as_tracker: bool) -> list[BeadId]:
         blocked = self.blocked()
         found = [
@@ -224,6 +227,8 @@ class World:
         found = self.store.reading.beads([BeadKey(self.project_id, name) for name in self.beads])
         stored = {key.bead_id: bead for key, bead in found.items()}
         assert {name for name, bead in stored.items() if bead.blocked} == rules.blocked()
+        explained = {name for name in rules.undone() if self.store.reading.blockers(BeadKey(self.project_id, name))}
+        assert explained == rules.blocked()
         assert {name: bead.status for name, bead in stored.items()} == {
             name: expected.bead.status for name, expected in self.beads.items()
         }
@@ -283,7 +288,7 @@ def test_a_blocked_parent_blocks_its_grandchildren_until_it_is_free(store_now):
     assert world.blocked() == set()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
 @given(beginning=beginnings, sequence=changes)
 def test_readiness_is_what_the_rules_say_after_every_change(store_now, beginning, sequence):
     world = World(store_now)

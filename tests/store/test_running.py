@@ -15,6 +15,7 @@ from dispatch.models.messages import ResultMessage
 from dispatch.models.outcome import Completed, Failed, Lost
 from dispatch.models.run import ActionRecord
 from dispatch.models.states import AgentState, RunState, StopReason
+from dispatch.results import judge
 from dispatch.store import StartedRun
 
 AtOnce = Callable[[Sequence[Callable[[], Any]]], list[Any]]
@@ -250,8 +251,6 @@ def test_a_start_waits_for_a_settle_that_is_about_to_free_the_only_agent(scene: 
         while not answers and not scene.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        from dispatch.results import judge
-
         return judge(joined, scene.settings)
 
     assert scene.store.settling.settle(first, decide) is not None

@@ -163,9 +163,9 @@ class Deployment:
         return process
 
     def start_worker(
-        self, name: str, queues: str, *, concurrency: int = 2, pool: str = "prefork"
+        self, name: str, queues: str, *more: str, concurrency: int = 2, pool: str = "prefork"
     ) -> subprocess.Popen[bytes]:
-        options = ("-n", f"{name}@here", "-Q", queues, "-c", str(concurrency), "-P", pool)
+        options = ("-n", f"{name}@here", "-Q", queues, "-c", str(concurrency), "-P", pool, *more)
         return self.start(name, "worker", *options, "-l", "INFO", "--without-gossip", "--without-mingle")
 
     def start_services(self) -> None:

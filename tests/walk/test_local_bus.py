@@ -145,6 +145,21 @@ def test_a_runner_that_is_not_configured_is_an_error_before_anything_is_claimed(
     assert place.store.swarm.workers() == []
 
 
+def test_an_error_between_claim_and_run_gives_the_bead_back(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dispatch.dispatcher import Dispatcher
+
+    key = bead(place, "```nothing\n```")
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Dispatcher, "hand_over", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_bead(place.system, key)
+    assert place.bead(key).status == "open"
+    assert place.store.swarm.workers() == []
+
+
 def test_a_run_that_may_not_start_here_gives_its_bead_back(place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from dispatch.store.running import RunningRecords
 

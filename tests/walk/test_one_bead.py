@@ -11,9 +11,9 @@ pytestmark = pytest.mark.xdist_group("walk-one")
 
 @pytest.fixture(scope="module")
 def deployment(deploy: Callable[..., Any]) -> Any:
-    """Given a deployment at work."""
+    """Given a deployment at work, of which a new pool process is forked for each run."""
     deployment = deploy()
-    deployment.start_worker("agents", f"role.{ROLE}", concurrency=1)
+    deployment.start_worker("agents", f"role.{ROLE}", "--max-tasks-per-child", "1", concurrency=1)
     deployment.start_services()
     deployment.await_workers("agents", "services")
     return deployment

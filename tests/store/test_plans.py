@@ -1,0 +1,92 @@
+"""The candidate query reads what it gives, and no more, however many beads stand in front of it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from dispatch.models.dispatching import Lane
+from dispatch.models.identity import ProjectId
+from dispatch.store.dispatching import _CANDIDATES
+
+MANY = 20_000
+COLUMNS = "project_id, id, title, status, priority, issue_type, created_at, document, role_hint"
+
+
+@pytest.fixture
+def crowded(scene: Any) -> Any:
+    """Given 20,000 ready beads of other roles in front of a few."""
+    with scene.store.units.begin() as tx:
+        tx.connection.execute(
+            text(
+                f"INSERT INTO beads ({COLUMNS})"
+                " SELECT 'shop', 'shop-' || n, 'One', 'open', 0, 'task', now() - n * interval '1 s', '{}',"
+                " 'role-' || n % 4 FROM generate_series(1, :many) AS n"
+            ),
+            {"many": MANY},
+        )
+        tx.connection.execute(
+            text(
+                f"INSERT INTO beads ({COLUMNS})"
+                " SELECT 'shop', 'qa-' || n, 'One', 'open', 4, 'task', now(), '{}', 'qa'"
+                " FROM generate_series(1, 100) AS n"
+            )
+        )
+    with scene.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE beads"))
+    return scene
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+def _explain(scene: Any, hints: list[str], limit: int) -> dict[str, Any]:
+    with scene.store.units.read() as tx:
+        answer = tx.connection.execute(
+            text(f"EXPLAIN (ANALYZE, FORMAT JSON) {_CANDIDATES.text}"),
+            {"projects": ["shop"] * len(hints), "hints": hints, "limits": [limit] * len(hints), "now": scene.clock.at},
+        ).scalar_one()
+    plan: dict[str, Any] = (answer if isinstance(answer, list) else json.loads(answer))[0]["Plan"]
+    return plan
+
+
+@pytest.mark.parametrize(("hints", "limit"), [(["qa"], 5), (["role-1", "qa", "nobody"], 3)])
+def test_a_lane_is_read_from_the_dispatch_index_and_only_as_far_as_needed(
+    crowded: Any, hints: list[str], limit: int
+) -> None:
+    nodes = list(_nodes(_explain(crowded, hints, limit)))
+    scans = [node for node in nodes if node.get("Relation Name") == "beads"]
+    assert [node.get("Index Name") for node in scans] == ["beads_dispatch"]
+    (scan,) = scans
+    assert scan["Actual Rows"] * scan["Actual Loops"] <= limit * len(hints)
+    assert scan.get("Rows Removed by Filter", 0) == 0
+    lane_sorts = [node for node in nodes if node["Node Type"] == "Sort" and node["Actual Rows"] > limit * len(hints)]
+    assert lane_sorts == [], "the order comes from the index"
+
+
+def test_the_first_of_many_is_the_oldest_of_the_highest_priority(crowded: Any) -> None:
+    lane = Lane(project_id=ProjectId("shop"), hint="role-1", role="dev", limit=2)
+    with crowded.store.dispatching.look() as round_:
+        found = [candidate.bead.id for candidate in round_.candidates([lane])]
+    assert found == [f"shop-{MANY - 3}", f"shop-{MANY - 7}"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("SELECT count(*) FROM runs WHERE state IN ('pending', 'running', 'reported')", "runs_open"),
+        ("SELECT id FROM runs WHERE state = 'reported'", "runs_open"),
+        ("SELECT id FROM beads WHERE project_id = 'shop' AND status = 'landing'", "beads_landing"),
+        ("SELECT id FROM steps WHERE state = 'open'", "steps_one_open"),
+    ],
+)
+def test_what_every_tick_asks_reads_an_index_of_what_is_open_only(scene: Any, statement: str, index: str) -> None:
+    with scene.store.units.read() as tx:
+        tx.connection.execute(text("SET LOCAL enable_seqscan = off"))
+        lines = tx.connection.execute(text(f"EXPLAIN {statement}")).scalars().all()
+    assert index in "\n".join(lines)
