@@ -46,3 +46,7 @@ class MessageBus(Protocol):
     def publish_nudge(self) -> None:
         """Ask for a tick now."""
         ...
+
+    def close(self) -> None:
+        """Give back what it holds; work that this process has under way is finished first."""
+        ...

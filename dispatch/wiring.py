@@ -50,6 +50,7 @@ class System:
 
     def close(self) -> None:
         """Give back all connections. The embedded servers go on as long as somebody uses them."""
+        self.bus.close()
         self.store.close()
 
 

@@ -3,10 +3,12 @@
 Each setting is here because something else was measured to fail; PROTOCOL and DESIGN say what.
 """
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
 from celery import Celery, chord
+from celery.result import denied_join_result
 
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.messages import TaskMessage
@@ -80,6 +82,11 @@ def _transport_options(broker_url: str, key_prefix: str) -> dict[str, Any]:
     return options
 
 
+_NOBODY_WAITS: Final = threading.Lock()
+"""Held while a step is published. Celery would subscribe to the result of each task in case somebody waits for it, a
+round trip and a channel that stays open; saying that nobody does is a switch of the whole process."""
+
+
 class CeleryBus:
     """Hands steps to workers through a broker."""
 
@@ -104,9 +111,16 @@ class CeleryBus:
         body = self._app.signature(SETTLE_TASK).set(queue=RESULTS_QUEUE, ignore_result=True)
         errback = self._app.signature(ERRBACK_TASK, args=[run_ids], immutable=True)
         body.link_error(errback.set(queue=RESULTS_QUEUE, ignore_result=True))
-        chord([self._header(task, role or task.role) for task in tasks], body, app=self._app).apply_async(
-            retry=True, retry_policy=_RETRY
-        )
+        step = chord([self._header(task, role or task.role) for task in tasks], body, app=self._app)
+        with _NOBODY_WAITS, denied_join_result():
+            step.apply_async(retry=True, retry_policy=_RETRY)
+
+    def close(self) -> None:
+        """Close the connections to broker and result backend."""
+        self._app.pool.force_close_all()
+        if "client" in vars(self._app.backend):
+            self._app.backend.client.connection_pool.disconnect()
+        self._app.close()
 
     def _header(self, task: TaskMessage, role: str) -> Any:
         """The order for one run. Celery's limits stand behind the runner's: soft at a third of the grace, then hard."""

@@ -40,6 +40,9 @@ class RecordingBus:
     def publish_nudge(self) -> None:
         pass
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def serve(store: Store, agents: int) -> None:
     """Register a worker with idle agents."""

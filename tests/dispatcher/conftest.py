@@ -44,6 +44,9 @@ class RecordingBus:
         self._answer()
         self.nudges += 1
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _answer(self) -> None:
         if self.away:
             raise ConnectionRefusedError("the broker is away")

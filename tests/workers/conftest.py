@@ -58,6 +58,9 @@ class KeptBus:
     def publish_nudge(self) -> None:
         self.nudges += 1
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class Shop:
     """The project `shop`, one worker with agents, and beads of which each says in Python what its agent does."""
