@@ -53,12 +53,6 @@ class RefusedError(DispatchError):
     exit_code = 4
 
 
-class TransitionError(DispatchError):
-    """The {thing} {name} cannot {event}: it is {found}, and only {allowed} may. Somebody else moved it first."""
-
-    exit_code = 4
-
-
 class UnavailableError(DispatchError):
     """{server} at {place} does not answer ({cause}). {cure}"""
 

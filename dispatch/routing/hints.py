@@ -10,6 +10,7 @@ ROLE_LABEL = "role:"
 PERSONA_KEY = "requires_persona"
 TIMEOUT_KEY = "timeout"
 TIMEOUT_EXAMPLE = "45m"
+LONGEST_TIMEOUT = timedelta(days=30)
 
 
 def role_hint(labels: Iterable[str], metadata: Mapping[str, Any]) -> str:
@@ -36,4 +37,7 @@ def bead_timeout(metadata: Mapping[str, Any]) -> timedelta | None:
         return None
     if not isinstance(value, str | int | float):
         raise ValueError(f'it is no duration; write for example "{TIMEOUT_EXAMPLE}"')
-    return parse_duration(value)
+    limit = parse_duration(value)
+    if limit > LONGEST_TIMEOUT:
+        raise ValueError(f"{value!r} is longer than a run may take; write at most {LONGEST_TIMEOUT.days} days")
+    return limit

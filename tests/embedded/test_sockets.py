@@ -1,6 +1,8 @@
 """Where sockets go."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +19,24 @@ def long_home(tmp_path: Path) -> EmbeddedHome:
     return place
 
 
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """Given a directory with a short name, wherever pytest has its own."""
+    with tempfile.TemporaryDirectory(prefix="d-", dir="/tmp") as name:
+        yield Path(name)
+
+
 def test_a_short_home_has_its_sockets_in_itself(tmp_path: Path) -> None:
     place = EmbeddedHome.at(tmp_path)
     assert socket_directory(place) == tmp_path / "run"
 
 
 def test_a_long_home_uses_the_runtime_directory_of_the_session(
-    long_home: EmbeddedHome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    long_home: EmbeddedHome, short_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_directory))
     directory = socket_directory(long_home)
-    assert directory.parent == tmp_path
+    assert directory.parent == short_directory
     assert directory == socket_directory(long_home)
     long_home.write_endpoints(Endpoints(directory, valkey_socket(directory)))
     valkey_socket(directory).write_text("")

@@ -1,5 +1,6 @@
 """A deployment of real processes, started by the stock commands, on the test servers and a database of its own."""
 
+import gc
 import json
 import os
 import signal
@@ -214,20 +215,26 @@ class Deployment:
                     os.kill(left.pid, signal.SIGKILL)
         self.processes.clear()
         self.close_connections()
+        self.app.close()
+        kombu.pools.reset()
         self.system.close()
 
     def close_connections(self) -> None:
-        """Close what this thread's publishing has opened: Celery keeps it for the life of a process."""
-        self.app.backend.client.connection_pool.disconnect()
-        self.app.close()
-        kombu.pools.reset()
+        """Close what this thread's publishing has opened: Celery keeps it for the life of a thread.
+
+        Results are collected first, since each that goes later would connect again to unsubscribe.
+        """
+        gc.collect()
+        backend = self.app.backend
+        backend.result_consumer.stop()
+        backend.client.connection_pool.disconnect()
 
     def tick(self) -> None:
-        """Tick in this process, as a ticker of its own would."""
+        """Tick in a thread of this process, as a ticker of its own would."""
         try:
             self.system.tick.run()
         finally:
-            self.app.backend.client.connection_pool.disconnect()
+            self.close_connections()
 
     def logs(self) -> str:
         logs = sorted(self.directory.glob("*.log"))
