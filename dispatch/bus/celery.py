@@ -3,12 +3,11 @@
 Each setting is here because something else was measured to fail; PROTOCOL and DESIGN say what.
 """
 
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
 from celery import Celery, chord
-from celery.result import denied_join_result
+from celery.backends.redis import RedisBackend, SentinelBackend
 
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.messages import TaskMessage
@@ -31,6 +30,7 @@ _DAY: Final = 86_400
 def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Celery:
     """Return a Celery application for a deployment; workers, beat, Flower and publishers all use one made here."""
     app = Celery("workers", broker=broker_url, backend=result_backend_url)
+    app.loader.override_backends = _BACKENDS
     app.conf.update(
         task_serializer="json",
         result_serializer="json",
@@ -82,9 +82,33 @@ def _transport_options(broker_url: str, key_prefix: str) -> dict[str, Any]:
     return options
 
 
-_NOBODY_WAITS: Final = threading.Lock()
-"""Held while a step is published. Celery would subscribe to the result of each task in case somebody waits for it, a
-round trip and a channel that stays open; saying that nobody does is a switch of the whole process."""
+class _NobodyWaits:
+    """Results that are written and read, but not waited for: the database tells who is done.
+
+    Celery subscribes to the result of each task of a chord that it publishes, and keeps it, in case somebody waits: a
+    ticker would hold the results of all runs that it ever handed over, and a channel for each.
+    """
+
+    def add_pending_result(self, result: Any, **_: Any) -> Any:
+        return result
+
+    def on_task_call(self, producer: Any, task_id: str) -> None:
+        """Do without a subscription."""
+
+
+class QuietRedis(_NobodyWaits, RedisBackend):
+    """The result backend on Valkey or Redis."""
+
+
+class QuietSentinel(_NobodyWaits, SentinelBackend):
+    """The result backend on Redis behind Sentinel."""
+
+
+_BACKENDS: Final = {
+    "redis": f"{__name__}:QuietRedis",
+    "rediss": f"{__name__}:QuietRedis",
+    "sentinel": f"{__name__}:QuietSentinel",
+}
 
 
 class CeleryBus:
@@ -112,8 +136,7 @@ class CeleryBus:
         errback = self._app.signature(ERRBACK_TASK, args=[run_ids], immutable=True)
         body.link_error(errback.set(queue=RESULTS_QUEUE, ignore_result=True))
         step = chord([self._header(task, role or task.role) for task in tasks], body, app=self._app)
-        with _NOBODY_WAITS, denied_join_result():
-            step.apply_async(retry=True, retry_policy=_RETRY)
+        step.apply_async(retry=True, retry_policy=_RETRY)
 
     def close(self) -> None:
         """Close the connections to broker and result backend."""

@@ -1,6 +1,5 @@
 """A deployment of real processes, started by the stock commands, on the test servers and a database of its own."""
 
-import gc
 import json
 import os
 import signal
@@ -13,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import kombu.pools
 import psutil
 import pytest
 from sqlalchemy import Engine, text
@@ -214,27 +212,7 @@ class Deployment:
                 if _session(left.pid) == process.pid:
                     os.kill(left.pid, signal.SIGKILL)
         self.processes.clear()
-        self.close_connections()
-        self.app.close()
-        kombu.pools.reset()
         self.system.close()
-
-    def close_connections(self) -> None:
-        """Close what this thread's publishing has opened: Celery keeps it for the life of a thread.
-
-        Results are collected first, since each that goes later would connect again to unsubscribe.
-        """
-        gc.collect()
-        backend = self.app.backend
-        backend.result_consumer.stop()
-        backend.client.connection_pool.disconnect()
-
-    def tick(self) -> None:
-        """Tick in a thread of this process, as a ticker of its own would."""
-        try:
-            self.system.tick.run()
-        finally:
-            self.close_connections()
 
     def logs(self) -> str:
         logs = sorted(self.directory.glob("*.log"))

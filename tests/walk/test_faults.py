@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -172,17 +171,14 @@ def test_one_lost_message_of_three_is_handed_over_again_alone(deployment: Any) -
 
 
 def test_ticks_that_come_doubled_and_at_once_dispatch_each_bead_once(deployment: Any) -> None:
+    ticks = handled(deployment, TICK_TASK)
     documents = [{"id": f"many-{number}", "title": "x", "description": "```nothing\n```"} for number in range(1, 7)]
     keys = deployment.import_beads(*documents)
-    for _ in range(20):
+    for _ in range(40):
         deployment.app.send_task(TICK_TASK, queue=CONTROL_QUEUE, ignore_result=True)
-    tickers = [threading.Thread(target=deployment.tick) for _ in range(4)]
-    for ticker in tickers:
-        ticker.start()
     for key in keys:
         deployment.await_status(key, "closed")
-    for ticker in tickers:
-        ticker.join(30)
+    await_handled(deployment, TICK_TASK, ticks + 40)
     for key in keys:
         assert len(deployment.runs(key)) == 1
         assert deployment.story(key) == [kind for kind in STORY if kind != "bead.landing"]
