@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(or $(wildcard $(VENV)/bin/uv),uv)
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+PYTEST_ARGS ?= -n 2 --dist loadfile
 BENCHMARKS ?= benchmarks/*.py
 
 BIN := $(VENV)/bin
