@@ -11,12 +11,15 @@ from dispatch.cli.deployment import FlowerAccess
 from dispatch.cli.idleness import Choice, is_idle
 from dispatch.cli.live_follow import Follower
 from dispatch.cli.live_view import LiveView
+from dispatch.cli.local_service import NAME as LOCAL
+from dispatch.cli.local_service import LocalService, Programs, serves_here
 from dispatch.cli.selection import Selection, SelectiveTicker
 from dispatch.cli.sessions import SessionRecord, kill_session
 from dispatch.cli.supervisor import GRACE, Supervisor
 from dispatch.cli.wishes import Wishes
 from dispatch.embedded import UpLock
 from dispatch.embedded.home import EmbeddedHome
+from dispatch.errors import RefusedError
 from dispatch.models.identity import ProjectId
 from dispatch.models.states import RunState
 from dispatch.settings import Settings
@@ -59,6 +62,8 @@ def keep_up(
             view.tell("Ended what a killed `dispatch up` had left.")
         store = prepare_store(settings)
         stack.callback(store.close)
+        if serves_here(settings, store):
+            return _serve_here(settings, store, view, wishes, until_idle, selection)
         flower = FlowerAccess.fresh()
         view.tell(f"Flower: {flower.address}  user {flower.user}  password {flower.password}")
         services = deployment.services(settings, flower)
@@ -76,6 +81,18 @@ def keep_up(
         )
         upkeep = Upkeep(settings, store, view, wishes, supervisor, [program.name for program in agents])
         return upkeep.run(until_idle, ticker)
+
+
+def _serve_here(
+    settings: Settings, store: Store, view: LiveView, wishes: Wishes, until_idle: bool, selection: Selection | None
+) -> End:
+    if selection is not None:
+        raise RefusedError(
+            problem="--label and --limit choose among beads that go to Celery, and this deployment is served locally",
+            cure='Leave them out, or set dispatch_mode = "queue".',
+        )
+    view.tell("Serving in this process, without a broker and without Flower (dispatch_mode).")
+    return Upkeep(settings, store, view, wishes, LocalService(settings), [LOCAL]).run(until_idle, None)
 
 
 def prepare_store(settings: Settings) -> Store:
@@ -103,7 +120,7 @@ class Upkeep:
         store: Store,
         view: LiveView,
         wishes: Wishes,
-        supervisor: Supervisor,
+        supervisor: Programs,
         agents: Sequence[str],
     ) -> None:
         self._settings = settings

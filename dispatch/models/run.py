@@ -26,8 +26,8 @@ class Run:
 
     `token` is the fence: only who holds it may renew or report. `agent_id` is None when another run took the agent.
     `base_sha` is the commit the run started from, `commit_sha` the one it left. `timeout` is the limit of the agent
-    program; `deadline_at` is set when it starts. Process fields say where the agent runs, so that the next attempt on that host
-    can end what a dead worker left: the boot id tells a process number of this boot from one of the last.
+    program; `deadline_at` is set when it starts. Process fields say where the agent runs, so that the next attempt on
+    that host can end what a dead worker left: the boot id tells a process number of this boot from one of the last.
     """
 
     id: RunId

@@ -302,3 +302,26 @@ def test_events_are_told_in_words() -> None:
     assert told("run.settled", outcome="completed") is None
     assert told("bead.unheard_of", reason="why") == "shop-1 why"
     assert short_agent("agents@host/1") == "agents/1"
+
+
+@pytest.mark.parametrize("mode", ["local", "auto"])
+def test_without_a_broker_up_does_the_work_itself(deployment: Deployment, mode: str) -> None:
+    deployment.environment["DISPATCH_DISPATCH__DISPATCH_MODE"] = mode
+    first = deployment.add("write")
+    second = deployment.add("write too")
+
+    ended = deployment.call("up", "--until-idle")
+
+    assert ended.returncode == 0, ended.stderr
+    assert "Serving in this process" in ended.stdout + ended.stderr
+    assert [deployment.status_of(first), deployment.status_of(second)] == ["closed", "closed"]
+    assert deployment.processes() == []
+
+
+def test_a_local_up_does_not_choose_among_beads(deployment: Deployment) -> None:
+    deployment.environment["DISPATCH_DISPATCH__DISPATCH_MODE"] = "local"
+
+    refused = deployment.call("up", "--limit", "1")
+
+    assert refused.returncode == 4
+    assert "served locally" in refused.stderr
