@@ -141,7 +141,8 @@ class Attempt:
         if self._workspace is None:
             return None
         bead = self.started.bead
-        message = f"{bead.title}\n\nBead: {bead.key}\nRun: {self._run.id} (attempt {self._run.attempt}, {outcome.kind})"
+        unfinished = "" if isinstance(outcome, Completed) else f" (attempt {self._run.attempt}: {outcome.kind})"
+        message = f"{bead.title}{unfinished}\n\nBead: {bead.key}\nRun: {self._run.id}"
         return self._system.worktrees.commit_all(self._run, message)
 
     def checked(self, outcome: Outcome, commit_sha: str | None) -> Outcome:
