@@ -46,12 +46,17 @@ class System:
 
     @property
     def worktrees_directory(self) -> Path:
-        return self.settings.home / "worktrees"
+        return worktrees_directory(self.settings)
 
     def close(self) -> None:
         """Give back all connections. The embedded servers go on as long as somebody uses them."""
         self.bus.close()
         self.store.close()
+
+
+def worktrees_directory(settings: Settings) -> Path:
+    """Return where the worktrees of runs are on this host."""
+    return settings.home / "worktrees"
 
 
 def find_servers(settings: Settings) -> Addresses:
@@ -107,7 +112,7 @@ def wire(settings: Settings, store: Store, bus: MessageBus) -> System:
         results=results,
         tick=Tick(store, dispatcher, bus, settings, sweep=results.sweep),
         worktrees=GitWorktrees(
-            settings.home / "worktrees", lambda project_id: _repository(store, settings, project_id)
+            worktrees_directory(settings), lambda project_id: _repository(store, settings, project_id)
         ),
     )
 

@@ -22,7 +22,7 @@ from dispatch.models.dispatching import Handover, Placement
 from dispatch.models.event import Event
 from dispatch.models.identity import BeadId, BeadKey, IncarnationId, ProjectId, RunId, uuid7
 from dispatch.models.importing import BeadRecord
-from dispatch.models.messages import ResultMessage
+from dispatch.models.messages import ResultMessage, TaskMessage
 from dispatch.models.outcome import Outcome
 from dispatch.models.project import Project
 from dispatch.models.run import Run
@@ -287,3 +287,53 @@ def at_once() -> Callable[[Sequence[Callable[[], Any]]], list[Any]]:
 def _at(url: str, database: str) -> str:
     """Return the address of another database on the same server."""
     return url.replace("/dispatch?", f"/{database}?")
+
+
+class RecordingBus:
+    """Keeps what it was given; while `away`, takes nothing."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.steps: list[tuple[TaskMessage, ...]] = []
+        self.settles: list[RunId] = []
+        self.landings: list[ProjectId] = []
+        self.nudges = 0
+
+    @property
+    def tasks(self) -> list[TaskMessage]:
+        return [task for step in self.steps for task in step]
+
+    def publish_task(self, project_id: ProjectId, task: TaskMessage) -> None:
+        self.publish_step(project_id, [task])
+
+    def publish_task_for_role(self, project_id: ProjectId, role: str, task: TaskMessage) -> None:
+        self.publish_step(project_id, [task])
+
+    def publish_step(self, project_id: ProjectId, tasks: Sequence[TaskMessage]) -> None:
+        self._answer()
+        self.steps.append(tuple(tasks))
+
+    def publish_settle(self, run_id: RunId) -> None:
+        self._answer()
+        self.settles.append(run_id)
+
+    def publish_landing(self, project_id: ProjectId) -> None:
+        self._answer()
+        self.landings.append(project_id)
+
+    def publish_nudge(self) -> None:
+        self._answer()
+        self.nudges += 1
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _answer(self) -> None:
+        if self.away:
+            raise ConnectionRefusedError("the broker is away")
+
+
+@pytest.fixture
+def bus() -> RecordingBus:
+    """Given a bus that remembers, and can be away."""
+    return RecordingBus()

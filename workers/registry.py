@@ -4,6 +4,7 @@ import threading
 
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.settings import RunnerKind, RunnerSettings, Settings
+from dispatch.wiring import worktrees_directory
 from workers.runners import CommandRunner, PythonRunner, Runner
 
 
@@ -44,8 +45,10 @@ class RunnerRegistry:
             return self._made[name]
 
     def _make(self, configured: RunnerSettings) -> Runner:
+        """Make a runner whose git never looks above the worktrees: a home inside a repository has the user's there."""
+        env = {"GIT_CEILING_DIRECTORIES": str(worktrees_directory(self._settings))}
         if configured.kind is RunnerKind.PYTHON:
-            return PythonRunner(configured.target, pass_env=configured.env)
+            return PythonRunner(configured.target, env=env, pass_env=configured.env)
         config_file = self._settings.config_file
         base = config_file.parent if config_file is not None else self._settings.home.parent
-        return CommandRunner(configured.argv, pass_env=configured.env, base_directory=base)
+        return CommandRunner(configured.argv, env=env, pass_env=configured.env, base_directory=base)

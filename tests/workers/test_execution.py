@@ -293,3 +293,20 @@ def test_two_runs_at_once_in_threads_do_not_touch_each_other(shop: Any) -> None:
         assert run.outcome == Completed()
         assert git(shop, "diff", "--name-only", run.base_sha, run.commit_sha) == f"{order.bead_id}.txt"
     assert {shop.run(order.run_id).agent_name for order in orders} == {"one@here/1", "one@here/2"}
+
+
+LOSES_ITS_GIT = """
+import subprocess
+pathlib.Path('.git').unlink()
+found = subprocess.run(['git', 'rev-parse', '--show-toplevel'], capture_output=True, text=True)
+pathlib.Path('found.txt').write_text(found.stdout or 'no repository')
+"""
+
+
+def test_an_agent_that_loses_its_git_file_does_not_find_the_repository_around_the_home(shop: Any) -> None:
+    subprocess.run(["git", "init", "--quiet", str(shop.system.settings.home.parent)], check=True)
+
+    run = execute(shop, LOSES_ITS_GIT)
+
+    assert isinstance(run.outcome, Completed)
+    assert git(shop, "show", f"{run.commit_sha}:found.txt") == "no repository"
