@@ -32,6 +32,7 @@ from dispatch.settings import Settings
 from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, schema, upgrade
 
 TEMPLATE = "dispatch_template"
+SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -337,3 +338,16 @@ class RecordingBus:
 def bus() -> RecordingBus:
     """Given a bus that remembers, and can be away."""
     return RecordingBus()
+
+
+@pytest.fixture
+def sample() -> Callable[[str], Path]:
+    """Return the path of a sample file, or skip the test where the samples are not beside the checkout."""
+
+    def find(name: str) -> Path:
+        path = SAMPLES / name
+        if not path.exists():
+            pytest.skip(f"the sample file {name} is not in ../shared/data beside the checkout")
+        return path
+
+    return find

@@ -94,7 +94,7 @@ class Round:
         if not lanes:
             return []
         rows = self._tx.connection.execute(
-            _CANDIDATES.bindparams(now=self._moment()),
+            _CANDIDATES.bindparams(now=self._tx.moment()),
             {
                 "projects": [lane.project_id for lane in lanes],
                 "hints": [lane.hint for lane in lanes],
@@ -127,9 +127,6 @@ class Round:
                     "reasons": [refusal.reason for refusal in refusals],
                 },
             )
-
-    def _moment(self) -> Any:
-        return self._tx.connection.execute(select(self._tx.now())).scalar_one()
 
     def _claim(self, placement: Placement) -> Handover | None:
         connection, agents = self._tx.connection, schema.agents

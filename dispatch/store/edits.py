@@ -58,7 +58,7 @@ class EditRecords:
             edges = [*record.dependencies, *(edge for edge, _ in edges_to_it)]
             self._require(tx, project_id, edges, record.bead.id)
             check([*beads.blocking_edges(tx, project_id), *edges])
-            moment = tx.connection.execute(select(tx.now())).scalar_one()
+            moment = tx.moment()
             self._insert(tx, project_id, record, moment)
             for edge in record.dependencies:
                 _add_edge(tx, project_id, edge, None)
@@ -165,8 +165,8 @@ class EditRecords:
             )
             if row is None:
                 return False
-            moment = tx.connection.execute(select(tx.now())).scalar_one()
-            stamp = moment.isoformat().replace("+00:00", "Z")
+            moment = tx.moment()
+            stamp = effects.tracker_time(moment)
             effects.add_changes(tx, key, {"status": BeadStatus.OPEN, "updated_at": stamp}, columns={})
             history.add_event(tx, "bead.adopted", bead=key)
             return True

@@ -5,6 +5,7 @@ The caller holds the project's lock and the bead's row.
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -69,8 +70,8 @@ def _columns(tx: Transaction, effect: BeadEffect, closes: bool) -> dict[str, Any
 
 def record_closing(tx: Transaction, key: BeadKey, reason: str) -> None:
     """Write what closing a bead writes: `closed_at`, `close_reason`, `updated_at`, and nothing else."""
-    moment = tx.connection.execute(select(tx.now())).scalar_one()
-    stamp = moment.isoformat().replace("+00:00", "Z")
+    moment = tx.moment()
+    stamp = tracker_time(moment)
     add_changes(
         tx,
         key,
@@ -152,7 +153,7 @@ def open_decision(tx: Transaction, bead: Bead, escalation: Escalation) -> Decisi
 
 
 def _decision_document(tx: Transaction, bead: Bead, escalation: Escalation) -> dict[str, Any]:
-    stamp = tx.connection.execute(select(tx.now())).scalar_one().isoformat().replace("+00:00", "Z")
+    stamp = tracker_time(tx.moment())
     metadata = {"escalates": bead.id, "reason": escalation.reason, "returned_to": escalation.returned_to}
     return {
         "id": "",
@@ -197,7 +198,7 @@ def _new_decision_id(tx: Transaction, bead: Bead) -> BeadId:
 
 def new_id(tx: Transaction, project_id: ProjectId, prefix: str, material: str) -> BeadId:
     """Return an id that the project does not use yet."""
-    moment = tx.connection.execute(select(tx.now())).scalar_one()
+    moment = tx.moment()
     for length in range(4, 13):
         candidate = hash_id(prefix, f"{material} {moment.isoformat()}", length)
         if not beads.taken_ids(tx, project_id, [candidate]):
@@ -211,3 +212,8 @@ def settled_runs(tx: Transaction, step_id: Any) -> Sequence[Any]:
     return tx.connection.execute(
         select(runs).where(runs.c.step_id == step_id, runs.c.outcome.is_not(None)).order_by(runs.c.position)
     ).all()
+
+
+def tracker_time(moment: datetime) -> str:
+    """Write a moment as the tracker's documents have it: UTC, with a Z."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -78,7 +78,7 @@ class ImportRecords:
     ) -> set[BeadId]:
         """Write a part of the records; return the beads whose readiness may have changed."""
         stored = _stored(tx, project_id, [record.bead.id for record in records])
-        moment = tx.connection.execute(select(tx.now())).scalar_one()
+        moment = tx.moment()
         fresh, changed = [], []
         for record in records:
             row = stored.get(record.bead.id)

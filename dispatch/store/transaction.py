@@ -4,10 +4,11 @@ Lock order, everywhere: tick, project, bead, run, agent (PROTOCOL, rule 4).
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import ColumnElement, Connection, text
+from sqlalchemy import ColumnElement, Connection, select, text
 from sqlalchemy.exc import OperationalError
 
 from dispatch.errors import TickBusyError
@@ -27,6 +28,11 @@ class Transaction:
 
     def now(self) -> ColumnElement[Any]:
         return self.clock.now()
+
+    def moment(self) -> datetime:
+        """Return what `now` is at this moment, as a value."""
+        moment: datetime = self.connection.execute(select(self.now())).scalar_one()
+        return moment
 
     def lock_tick(self) -> None:
         """Wait at most 2 s to be the only tick; raises `TickBusyError` after that.

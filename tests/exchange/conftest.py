@@ -7,21 +7,6 @@ from typing import Any
 
 import pytest
 
-SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
-
-@pytest.fixture
-def sample() -> Callable[[str], Path]:
-    """Return the path of a sample file, or skip the test where the samples are not beside the checkout."""
-
-    def find(name: str) -> Path:
-        path = SAMPLES / name
-        if not path.exists():
-            pytest.skip(f"the sample file {name} is not in ../shared/data beside the checkout")
-        return path
-
-    return find
-
 
 @pytest.fixture
 def beads_file(tmp_path: Path) -> Callable[..., Path]:
