@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from dispatch.models.identity import ProjectId
 from dispatch.models.landing import Conflict
@@ -40,12 +40,22 @@ def test_a_turn_is_given_back_when_its_holder_raises(scene: Any) -> None:
 def test_a_turn_is_free_when_the_connection_of_its_holder_ends(scene: Any) -> None:
     with scene.store.engine.connect() as lander:
         lander.execute(text("SELECT pg_advisory_lock(:space, 1)"), {"space": 0x6C616E64})
+        session = lander.scalar(text("SELECT pg_backend_pid()"))
         lander.commit()
         with scene.store.landings.turn(1) as mine:
             assert mine is False
+        assert ended(scene.store.engine, session)
         lander.invalidate()
     with scene.store.landings.turn(1) as mine:
         assert mine is True
+
+
+def ended(engine: Engine, session: int, patience: timedelta = timedelta(seconds=20)) -> bool:
+    """End a session of the server, and wait until it is gone: its locks go with it, not before."""
+    milliseconds = int(patience.total_seconds() * 1000)
+    statement = text("SELECT pg_terminate_backend(:session, :milliseconds)")
+    with engine.connect() as connection:
+        return bool(connection.scalar(statement, {"session": session, "milliseconds": milliseconds}))
 
 
 def test_the_bead_that_waits_longest_lands_first(scene: Any) -> None:
