@@ -4,6 +4,7 @@ What a deciding room needs of the store, which lies above it, it says itself, be
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement
@@ -14,6 +15,11 @@ from dispatch.models.messages import TaskMessage
 
 class Clock(Protocol):
     """Where "now" comes from, as an SQL expression: leases and deadlines are compared inside the database."""
+
+    @property
+    def given(self) -> datetime | None:
+        """The moment it stands at, for a clock that needs no database to tell; None: ask the database."""
+        ...
 
     def now(self) -> ColumnElement[Any]:
         """Return a `timestamptz` expression that is evaluated in each statement it appears in."""

@@ -5,11 +5,10 @@ from pathlib import Path
 
 from dispatch import embedded
 from dispatch.dispatcher import Dispatcher, Tick
-from dispatch.errors import UnavailableError
 from dispatch.models.identity import IncarnationId, ProjectId
 from dispatch.ports import Clock, MessageBus
 from dispatch.results import ResultHandler
-from dispatch.settings import Settings, load_settings, mask_password
+from dispatch.settings import Settings, load_settings
 from dispatch.store import Store, make_engine, require_current, upgrade
 from dispatch.workspaces import GitWorktrees, Repository
 
@@ -100,17 +99,22 @@ def open_store(
     return Store(engine, lease=settings.dispatch.lease, clock=clock, within=within)
 
 
-def wire(settings: Settings, store: Store, bus: MessageBus) -> System:
-    """Join the parts around a store and a bus."""
+def wire(settings: Settings, store: Store, bus: MessageBus, *, goes_on: bool = False) -> System:
+    """Join the parts around a store and a bus.
+
+    With `goes_on` this process dispatches at once what it made possible by settling a run or landing work; else it
+    asks for a tick.
+    """
     dispatcher = Dispatcher(store, bus, settings)
-    results = ResultHandler(store, bus, settings)
+    results = ResultHandler(store, bus, settings, go_on=(lambda: tick.go_on()) if goes_on else None)  # noqa: PLW0108 - made below
+    tick = Tick(store, dispatcher, bus, settings, sweep=results.sweep)
     return System(
         settings=settings,
         store=store,
         bus=bus,
         dispatcher=dispatcher,
         results=results,
-        tick=Tick(store, dispatcher, bus, settings, sweep=results.sweep),
+        tick=tick,
         worktrees=GitWorktrees(
             worktrees_directory(settings), lambda project_id: _repository(store, settings, project_id)
         ),
@@ -135,18 +139,23 @@ def open_bus(settings: Settings, addresses: Addresses) -> MessageBus:
 def require_broker(settings: Settings, addresses: Addresses) -> None:
     """Raise `UnavailableError` when the broker does not take a connection within about 3 s."""
     from dispatch.bus.celery import make_app
+    from dispatch.bus.reaching import require_broker
+
+    require_broker(make_app(settings, addresses.broker_url, addresses.result_backend_url), addresses.broker_url)
+
+
+def require_result_backend(settings: Settings, addresses: Addresses) -> None:
+    """Raise `UnavailableError` when the result backend does not answer within about 3 s.
+
+    Where it is the broker, `require_broker` has asked it already.
+    """
+    if addresses.result_backend_url == addresses.broker_url:
+        return
+    from dispatch.bus.celery import make_app
+    from dispatch.bus.reaching import require_result_backend
 
     app = make_app(settings, addresses.broker_url, addresses.result_backend_url)
-    try:
-        with app.connection_for_write(connect_timeout=3) as connection:
-            connection.ensure_connection(max_retries=1, interval_start=0, timeout=3, reraise_as_library_errors=False)
-    except Exception as error:
-        raise UnavailableError(
-            server="The broker",
-            place=mask_password(addresses.broker_url),
-            cause=" ".join(str(error).split()) or type(error).__name__,
-            cure="Start it, or correct broker_url.",
-        ) from error
+    require_result_backend(app, addresses.result_backend_url)
 
 
 def connect(home: Path | str | None = None) -> Dispatcher:

@@ -14,6 +14,7 @@ from beat_schedule import beat_schedule
 from dispatch.bus.celery import make_app
 from dispatch.settings import load_settings
 from dispatch.wiring import find_servers
+from workers.prefetch import TakeOnlyWhatRuns
 from workers.process import use
 
 TASK_MODULES = ("workers.tasks.runs", "workers.tasks.results", "workers.tasks.control", "workers.tasks.landing")
@@ -28,8 +29,10 @@ def build() -> Celery:
     application = make_app(settings, addresses.broker_url, addresses.result_backend_url)
     application.conf.imports = ("workers.signals", *TASK_MODULES)
     application.conf.beat_schedule = beat_schedule(settings.dispatch.tick_interval.total_seconds())
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # for beat; the embedded servers would have made it
     application.conf.beat_schedule_filename = str(settings.home / "celerybeat-schedule")
     application.conf.beat_max_loop_interval = min(5.0, settings.dispatch.tick_interval.total_seconds())
+    application.steps["consumer"].add(TakeOnlyWhatRuns)
     use(settings, addresses, application)
     return application
 

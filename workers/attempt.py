@@ -11,8 +11,10 @@ import structlog
 from dispatch.models.messages import AgentEvent, ResultMessage
 from dispatch.models.outcome import Completed, Failed, Outcome
 from dispatch.models.run import Run
+from dispatch.settings import Workspace
 from dispatch.store import StartedRun
 from dispatch.wiring import System
+from dispatch.workspaces import drop_scratch, make_scratch
 from workers.assignment import make_assignment
 from workers.heartbeat import RunHeartbeat
 from workers.persistence import is_passing, write_patiently
@@ -32,6 +34,9 @@ class Attempt:
         self._system = system
         self._run: Run = started.run
         self._workspace: Path | None = None
+        self._run_directory = system.runs_directory / str(started.run.id)
+        self._kind = Workspace.WORKTREE
+        self._left: str | None = None
         self._base_sha: str | None = None
         self._unnoted: ProcessIdentity | None = None
         running = system.store.running
@@ -63,17 +68,20 @@ class Attempt:
             self._note_process(self._unnoted)
         self._recorder.flush()
 
-    def prepare(self) -> None:
-        """Make the worktree, after ending and keeping what a dead attempt left on this host (PROTOCOL, rule 9).
+    def prepare(self, kind: Workspace = Workspace.WORKTREE) -> None:
+        """Make the workspace, after ending and keeping what a dead attempt left on this host (PROTOCOL, rule 9).
 
         What was left counts as work of this run: the base that it is compared with is the one before it.
         """
-        previous = self.started.previous
-        left = self._keep_leftovers()
-        worktree = self._system.worktrees.create(replace(self._run, base_sha=left or self._run.base_sha))
-        before = previous.base_sha if left is not None and previous is not None else None
-        self._workspace, self._base_sha = worktree.path, self._run.base_sha or before or worktree.base_sha
-        self._system.store.running.note_base(self._run.id, self.started.token, self._base_sha)
+        previous, self._kind = self.started.previous, kind
+        self._left = self._keep_leftovers()
+        base = self._run.base_sha or (previous.base_sha if self._left is not None and previous is not None else None)
+        self._run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if kind is Workspace.EMPTY:
+            self._workspace, self._base_sha = make_scratch(self._system.worktrees_directory, self._run.id), base
+            return
+        worktree = self._system.worktrees.create(replace(self._run, base_sha=self._left or self._run.base_sha))
+        self._workspace, self._base_sha = worktree.path, base or worktree.base_sha
 
     def _keep_leftovers(self) -> str | None:
         """Return the commit that holds what the last attempt left here, when that is to be gone on from."""
@@ -89,11 +97,9 @@ class Attempt:
     def context(self, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> RunnerContext:
         """Return what the runner is given. `watch` sees every event of the agent; `limit` holds between them."""
         assert self._workspace is not None, "prepare() made it"
-        run_directory = self._system.runs_directory / str(self._run.id)
-        run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return RunnerContext(
             assignment=make_assignment(self.started, self._workspace, self._system.settings),
-            run_directory=run_directory,
+            run_directory=self._run_directory,
             control=self.control,
             on_event=lambda event: self._take(event, watch, limit),
             on_process=self._note_process,
@@ -112,6 +118,7 @@ class Attempt:
             self._system.store.running.note_process(
                 self._run.id,
                 self.started.token,
+                base_sha=self._base_sha,
                 host=process.host,
                 boot_id=process.boot_id,
                 process_group=process.process_group,
@@ -125,8 +132,8 @@ class Attempt:
         else:
             self._unnoted = None
 
-    def finish(self, outcome: Outcome) -> None:
-        """Commit what the worktree holds, whatever the outcome, and write the outcome."""
+    def finish(self, outcome: Outcome) -> bool:
+        """Commit what the worktree holds, whatever the outcome, and write the outcome; False when that is refused."""
         try:
             commit_sha = self._commit(outcome)
         except Exception as error:
@@ -134,12 +141,12 @@ class Attempt:
             commit_sha = None
             if isinstance(outcome, Completed):
                 outcome = Failed(cause="commit failed", summary=str(error))
-        self.report(self.checked(outcome, commit_sha), commit_sha)
+        return self.report(self.checked(outcome, commit_sha), commit_sha)
 
     def _commit(self, outcome: Outcome) -> str | None:
-        """Return the commit of all work; None when there is no worktree."""
-        if self._workspace is None:
-            return None
+        """Return the commit of all work; without a worktree what an attempt before left, if anything."""
+        if self._workspace is None or self._kind is Workspace.EMPTY:
+            return self._left
         bead = self.started.bead
         unfinished = "" if isinstance(outcome, Completed) else f" (attempt {self._run.attempt}: {outcome.kind})"
         message = f"{bead.title}{unfinished}\n\nBead: {bead.key}\nRun: {self._run.id}"
@@ -148,14 +155,24 @@ class Attempt:
     def checked(self, outcome: Outcome, commit_sha: str | None) -> Outcome:
         """Doubt a success that changed nothing and does not say that nothing was to be done."""
         unchanged = commit_sha == self._base_sha and self.started.run.base_sha is None
-        if isinstance(outcome, Completed) and unchanged and not outcome.nothing_to_do and self._run.writes_branch:
+        could_change = self._kind is Workspace.WORKTREE
+        if (
+            could_change
+            and isinstance(outcome, Completed)
+            and unchanged
+            and not outcome.nothing_to_do
+            and self._run.writes_branch
+        ):
             return Failed(
                 cause="no_change", summary="It ended well but changed no file, and did not say that this is right."
             )
         return outcome
 
-    def report(self, outcome: Outcome, commit_sha: str | None) -> None:
-        """Write the outcome, again and again while PostgreSQL is away: the agent is done (PROTOCOL, rule 1)."""
+    def report(self, outcome: Outcome, commit_sha: str | None) -> bool:
+        """Write the outcome, again and again while PostgreSQL is away: the agent is done (PROTOCOL, rule 1).
+
+        False when it came too late: the run is not this worker's any more.
+        """
         self._recorder.flush()
         try:
             taken = self._write(outcome, commit_sha)
@@ -165,19 +182,29 @@ class Attempt:
             taken = self._write(Failed(cause="unwritable outcome", summary=summary), commit_sha)
         if not taken:
             log.warning("a late outcome was refused", run_id=str(self._run.id), outcome=outcome.kind)
+        return taken
 
     def _write(self, outcome: Outcome, commit_sha: str | None) -> bool:
-        message = ResultMessage(run_id=self._run.id, token=self.started.token, outcome=outcome, commit_sha=commit_sha)
+        message = ResultMessage(
+            run_id=self._run.id,
+            token=self.started.token,
+            outcome=outcome,
+            base_sha=self._base_sha,
+            commit_sha=commit_sha,
+        )
         return write_patiently(
             lambda: self._system.store.running.report(message), f"the outcome of run {self._run.id}: {outcome.kind}"
         )
 
     def clean_up(self) -> None:
-        """Remove the worktree; what cannot be removed now is collected by housekeeping."""
+        """Remove the workspace; a worktree that cannot be removed now is collected by housekeeping."""
         try:
-            self._system.worktrees.remove(self._run)
+            if self._kind is Workspace.EMPTY:
+                drop_scratch(self._system.worktrees_directory, self._run.id)
+            else:
+                self._system.worktrees.remove(self._run)
         except Exception as error:  # noqa: BLE001 - the run is reported; its result must reach whoever waits
-            log.warning("a worktree is left to housekeeping", run_id=str(self._run.id), cause=repr(error))
+            log.warning("a workspace is left behind", run_id=str(self._run.id), cause=repr(error))
 
 
 def _identity(run: Run) -> ProcessIdentity | None:

@@ -51,7 +51,9 @@ class RunExecutor:
         attempt = Attempt(self._system, self._start(run_id))
         with soft_limit() as limit:
             with attempt.heartbeat(self._stopping):
-                attempt.finish(self._outcome(attempt, limit))
+                taken = attempt.finish(self._outcome(attempt, limit))
+            if not taken:
+                self._registry.end_idle_processes()
             attempt.clean_up()
         return run_id
 
@@ -82,9 +84,9 @@ class RunExecutor:
             return _outcome_of_error(error, attempt.started.run.id)
 
     def _run_agent(self, attempt: Attempt, limit: SoftLimit) -> Outcome:
-        attempt.prepare()
         run = attempt.started.run
-        _, runner = self._registry.choose(run.role, attempt.started.bead.failures, self._runner)
+        name, runner = self._registry.choose(run.role, attempt.started.bead.failures, self._runner)
+        attempt.prepare(self._system.settings.runners[name].workspace)
         return runner.run(attempt.context(self._watch, limit))
 
 

@@ -27,8 +27,9 @@ class Renews(Protocol):
 class RunHeartbeat:
     """Runs from the start of a run until its outcome is written.
 
-    Each renewal feeds the agent's guard. One that changes no row means that the run is not ours any more: the agent is
-    ended. A database that is away is tried again; if it stays away, the guard ends the agent before the lease is over.
+    The start of the run gave it a whole lease, so the first renewal comes an interval later. Each one feeds the agent's
+    guard. One that changes no row means that the run is not ours any more: the agent is ended. A database that is away
+    is tried again; if it stays away, the guard ends the agent before the lease is over.
     """
 
     def __init__(
@@ -64,12 +65,12 @@ class RunHeartbeat:
         looks_a_beat = max(1, round(self._interval / _LOOK_EVERY))
         look = self._interval / looks_a_beat
         while True:
-            self._beat()
             for _ in range(looks_a_beat):
                 if self._ended.wait(look) or self._control.abandoned:
                     return
                 if self._stopping():
                     self._control.ask_to_stop(StopReason.HANDBACK)
+            self._beat()
 
     def _beat(self) -> None:
         self._renew()

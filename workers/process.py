@@ -46,7 +46,9 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class _Deployment:
+class Deployment:
+    """Which deployment a process belongs to."""
+
     settings: Settings
     addresses: Addresses
     app: Celery
@@ -59,7 +61,7 @@ class ProcessState:
     """
 
     def __init__(self) -> None:
-        self._deployment: _Deployment | None = None
+        self._deployment: Deployment | None = None
         self._system: System | None = None
         self._registry: RunnerRegistry | None = None
         self._lock = threading.RLock()
@@ -67,16 +69,20 @@ class ProcessState:
 
     def use(self, settings: Settings, addresses: Addresses, app: Celery) -> None:
         """Say which deployment this process belongs to."""
-        self._deployment = _Deployment(settings, addresses, app)
+        self._deployment = Deployment(settings, addresses, app)
+
+    def deployment(self) -> Deployment:
+        if self._deployment is None:
+            raise RuntimeError("workers.app says which deployment this process belongs to; it was not imported")
+        return self._deployment
 
     def system(self) -> System:
         with self._lock:
             if self._system is None:
-                if self._deployment is None:
-                    raise RuntimeError("workers.app says which deployment this process belongs to; it was not imported")
-                settings, addresses = self._deployment.settings, self._deployment.addresses
-                store = open_store(settings, addresses)
-                self._system = wire(settings, store, CeleryBus(self._deployment.app, settings))
+                ours = self.deployment()
+                store = open_store(ours.settings, ours.addresses)
+                goes_on = ours.settings.dispatch.dispatch_after_settle
+                self._system = wire(ours.settings, store, CeleryBus(ours.app, ours.settings), goes_on=goes_on)
             return self._system
 
     def registry(self) -> RunnerRegistry:
@@ -97,5 +103,6 @@ class ProcessState:
 _STATE = ProcessState()
 identity = Identity()
 use = _STATE.use
+deployment = _STATE.deployment
 system = _STATE.system
 registry = _STATE.registry

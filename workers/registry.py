@@ -48,7 +48,20 @@ class RunnerRegistry:
         """Make a runner whose git never looks above the worktrees: a home inside a repository has the user's there."""
         env = {"GIT_CEILING_DIRECTORIES": str(worktrees_directory(self._settings))}
         if configured.kind is RunnerKind.PYTHON:
-            return PythonRunner(configured.target, env=env, pass_env=configured.env)
+            return PythonRunner(
+                configured.target, env=env, pass_env=configured.env, runs_per_process=configured.runs_per_process
+            )
         config_file = self._settings.config_file
         base = config_file.parent if config_file is not None else self._settings.home.parent
         return CommandRunner(configured.argv, env=env, pass_env=configured.env, base_directory=base)
+
+    def end_idle_processes(self) -> None:
+        """End what runners keep for later runs.
+
+        A run that was taken from this worker keeps its process noted: whoever goes on with its bead here ends that
+        process, which must then do no other run.
+        """
+        with self._lock:
+            for runner in self._made.values():
+                if isinstance(runner, PythonRunner):
+                    runner.close()

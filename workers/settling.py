@@ -12,7 +12,7 @@ from dispatch.models.run import Run
 from dispatch.models.settling import Settled
 from dispatch.models.states import OPEN_RUN_STATES
 from dispatch.wiring import System
-from dispatch.workspaces import land
+from dispatch.workspaces import collect_scratch, land
 
 POSTPONE = timedelta(seconds=30)
 """How long a landing waits when something is in its way that is not the work's fault."""
@@ -21,10 +21,13 @@ log = structlog.get_logger(__name__)
 
 
 def settle_run(system: System, run_id: RunId) -> Settled | None:
-    """Settle a run and let its bead's branch follow. None: there was nothing to settle."""
+    """Settle a run, let its bead's branch follow and the dispatch go on. None: there was nothing to settle."""
     settled = system.results.try_settle(run_id)
-    if settled is not None and settled.effect is not None and settled.effect.head_sha is not None:
+    if settled is None:
+        return None
+    if settled.effect is not None and settled.effect.head_sha is not None:
         follow_branch(system, settled.run.bead_key, settled.effect.head_sha)
+    system.results.go_on()
     return settled
 
 
@@ -101,7 +104,8 @@ def collect_worktrees(system: System) -> int:
             return False
         return run.state in OPEN_RUN_STATES or not _is_held(system, run)
 
-    return len(system.worktrees.collect(keep))
+    scratch = collect_scratch(system.worktrees_directory, keep)
+    return len(system.worktrees.collect(keep)) + len(scratch)
 
 
 def _is_held(system: System, run: Run) -> bool:

@@ -2,18 +2,21 @@
 
 import os
 import socket
+import sys
 import threading
 from typing import Any
 
 import structlog
 from celery import signals
 
+from dispatch.bus.reaching import is_refusal, require_broker, require_result_backend
+from dispatch.errors import UnavailableError
 from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.models.queues import ROLE_QUEUE_PREFIX
 from dispatch.version import VERSION
 from workers.membership import Membership
-from workers.process import identity, system
+from workers.process import deployment, identity, system
 from workers.settling import collect_worktrees
 
 log = structlog.get_logger(__name__)
@@ -21,14 +24,19 @@ log = structlog.get_logger(__name__)
 _members: list[Membership] = []
 
 
-@signals.celeryd_init.connect
-def take_only_what_runs(conf: Any, options: dict[str, Any], **_: Any) -> None:
-    """Let nothing sit reserved behind a 30-minute run: prefork agent workers fetch only what a free process takes."""
-    queues = options.get("queues") or ()
-    names = queues.split(",") if isinstance(queues, str) else list(queues)
-    serves_roles = any(name.startswith(ROLE_QUEUE_PREFIX) for name in names)
-    if serves_roles and "prefork" in str(options.get("pool_cls", "prefork")):
-        conf.worker_disable_prefetch = True
+@signals.worker_init.connect
+@signals.beat_init.connect
+def meet_the_servers(**_: Any) -> None:
+    """End with one sentence when broker or result backend refuses us. For one that is away Celery waits by itself."""
+    addresses, app = deployment().addresses, deployment().app
+    try:
+        require_broker(app, addresses.broker_url)
+        require_result_backend(app, addresses.result_backend_url)
+    except UnavailableError as error:
+        if is_refusal(error):
+            sys.stderr.write(f"dispatch: {error}\n")
+            raise SystemExit(error.exit_code) from error
+        log.warning("a server is away", cause=str(error))
 
 
 @signals.worker_ready.connect

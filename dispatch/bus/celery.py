@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from celery import Celery, chord
-from celery.backends.redis import RedisBackend, SentinelBackend
+from celery.backends.redis import RedisBackend
 
+from dispatch.bus.server_urls import celery_url, split_amqp_tls
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.messages import TaskMessage
 from dispatch.models.queues import CONTROL_QUEUE, LANDING_QUEUE, RESULTS_QUEUE, role_queue
 from dispatch.settings import Settings
+from dispatch.settings.addresses import is_amqp
 
 RUN_TASK: Final = "workers.tasks.run"
 SETTLE_TASK: Final = "workers.tasks.settle"
@@ -24,11 +26,15 @@ HOUSEKEEPING_TASK: Final = "workers.tasks.housekeeping"
 
 NUDGE_EXPIRES: Final = 4.0
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.0, "interval_step": 0.2, "interval_max": 0.5}
+_CONFIRM: Final = 3.0
+"""Seconds that a publisher waits for RabbitMQ to say that it has a message: one with a full disk says nothing."""
 _DAY: Final = 86_400
 
 
 def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Celery:
     """Return a Celery application for a deployment; workers, beat, Flower and publishers all use one made here."""
+    broker_url, broker_tls = split_amqp_tls(celery_url(broker_url))
+    result_backend_url = celery_url(result_backend_url)
     app = Celery("workers", broker=broker_url, backend=result_backend_url)
     app.loader.override_backends = _BACKENDS
     app.conf.update(
@@ -46,6 +52,8 @@ def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Ce
         task_publish_retry_policy=_RETRY,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_heartbeat=30,
+        broker_use_ssl=broker_tls,
         broker_transport_options=_transport_options(broker_url, settings.key_prefix),
         result_backend_transport_options={"global_keyprefix": f"{settings.key_prefix}:"},
         redis_socket_connect_timeout=5,
@@ -74,8 +82,9 @@ def is_unix_socket(url: str) -> bool:
 
 
 def _transport_options(broker_url: str, key_prefix: str) -> dict[str, Any]:
-    if not broker_url.startswith(("redis", "socket", "sentinel", "valkey")):
-        return {}
+    if is_amqp(broker_url):
+        # A virtual host parts deployments there. Without confirms a message that the broker refused is lost in silence.
+        return {"confirm_publish": True}
     options: dict[str, Any] = {"global_keyprefix": f"{key_prefix}:", "socket_timeout": 30}
     if not is_unix_socket(broker_url):
         options |= {"socket_connect_timeout": 5, "socket_keepalive": True}
@@ -100,14 +109,9 @@ class QuietRedis(_NobodyWaits, RedisBackend):
     """The result backend on Valkey or Redis."""
 
 
-class QuietSentinel(_NobodyWaits, SentinelBackend):
-    """The result backend on Redis behind Sentinel."""
-
-
 _BACKENDS: Final = {
     "redis": f"{__name__}:QuietRedis",
     "rediss": f"{__name__}:QuietRedis",
-    "sentinel": f"{__name__}:QuietSentinel",
 }
 
 
@@ -136,7 +140,7 @@ class CeleryBus:
         errback = self._app.signature(ERRBACK_TASK, args=[run_ids], immutable=True)
         body.link_error(errback.set(queue=RESULTS_QUEUE, ignore_result=True))
         step = chord([self._header(task, role or task.role) for task in tasks], body, app=self._app)
-        step.apply_async(retry=True, retry_policy=_RETRY)
+        step.apply_async(retry=True, retry_policy=_RETRY, confirm_timeout=_CONFIRM)
 
     def close(self) -> None:
         """Close the connections to broker and result backend."""
@@ -168,5 +172,12 @@ class CeleryBus:
 
     def _send(self, task: str, queue: str, args: list[Any], **options: Any) -> None:
         self._app.send_task(
-            task, args=args, queue=queue, ignore_result=True, retry=True, retry_policy=_RETRY, **options
+            task,
+            args=args,
+            queue=queue,
+            ignore_result=True,
+            retry=True,
+            retry_policy=_RETRY,
+            confirm_timeout=_CONFIRM,
+            **options,
         )

@@ -1,7 +1,7 @@
 """The checks of `doctor`: each looks at one part of the deployment and says how to mend it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
 from dispatch.settings import RunnerKind, Settings, format_duration, mask_password
 from dispatch.store import Store
-from dispatch.wiring import require_broker
+from dispatch.wiring import Addresses, require_broker, require_result_backend
 from dispatch.workspaces.repository import OpenRepository
 
 LATE_TICKS = 3
@@ -89,13 +89,18 @@ def _servers(command: CommandContext) -> Iterator[Finding]:
     with command.store():
         where = embedded if settings.is_embedded_database else mask_password(addresses.database_url)
         yield Finding("database", Health.OK, where)
+    where = embedded if settings.is_embedded_broker else mask_password(addresses.broker_url)
+    yield _broker("broker", where, require_broker, command)
+    if addresses.result_backend_url != addresses.broker_url:
+        yield _broker("results", mask_password(addresses.result_backend_url), require_result_backend, command)
+
+
+def _broker(part: str, where: str, require: Callable[[Settings, Addresses], None], command: CommandContext) -> Finding:
     try:
-        require_broker(settings, addresses)
+        require(command.settings, command.addresses)
     except DispatchError as error:
-        yield Finding("broker", Health.BROKEN, str(error), "Nothing is handed over before it answers.")
-    else:
-        where = embedded if settings.is_embedded_broker else mask_password(addresses.broker_url)
-        yield Finding("broker", Health.OK, where)
+        return Finding(part, Health.BROKEN, str(error), "Nothing is handed over before it answers.")
+    return Finding(part, Health.OK, where)
 
 
 def _consumers(store: Store, settings: Settings) -> Iterator[Finding]:

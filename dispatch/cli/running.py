@@ -8,14 +8,15 @@ from dispatch.cli import output
 from dispatch.cli.context import CommandContext
 from dispatch.cli.options import JsonOption, ProjectOption
 from dispatch.cli.views import agent_view, outcome_text, run_view, worker_view
-from dispatch.dispatcher.status import StatusKeeper
+from dispatch.dispatcher.status import read as read_status
+from dispatch.errors import UnavailableError
 from dispatch.models.agent import Agent
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES
-from dispatch.settings import format_duration
+from dispatch.settings import DispatchMode, format_duration
 from dispatch.store import Store
-from dispatch.wiring import require_broker
+from dispatch.wiring import require_broker, require_result_backend
 
 
 def register(app: typer.Typer) -> None:
@@ -27,9 +28,12 @@ def register(app: typer.Typer) -> None:
 
 def status(context: typer.Context, project: ProjectOption = None, as_json: JsonOption = False) -> None:
     """Show whether work goes on, and why not; projects, workers and the clockwork behind them."""
-    with CommandContext.of(context).store() as store:
+    command = CommandContext.of(context)
+    with command.store() as store:
         shown = [store.projects.get(ProjectId(project))] if project is not None else store.projects.all()
         view = _status_view(store, shown)
+    if view["queues_without_consumer"]:
+        view["servers_away"] = _servers_away(command)
     if as_json:
         output.write_json(view)
     else:
@@ -37,8 +41,7 @@ def status(context: typer.Context, project: ProjectOption = None, as_json: JsonO
 
 
 def _status_view(store: Store, projects: list[Project]) -> dict[str, Any]:
-    keeper = StatusKeeper(store.dispatching)
-    system = keeper.read(None)
+    system = read_status(store.dispatching, None)
     agents = store.swarm.agents()
     served = store.swarm.queues_served()
     return {
@@ -50,12 +53,26 @@ def _status_view(store: Store, projects: list[Project]) -> dict[str, Any]:
         "agents": {"all": len(agents), "idle": sum(agent.run_id is None for agent in agents)},
         "workers": [worker_view(worker) for worker in store.swarm.workers()],
         "queues_without_consumer": [queue for queue in SERVICE_QUEUES if queue not in served],
-        "projects": [_project_status(store, keeper, project) for project in projects],
+        "servers_away": [],
+        "projects": [_project_status(store, project) for project in projects],
     }
 
 
-def _project_status(store: Store, keeper: StatusKeeper, project: Project) -> dict[str, Any]:
-    noted = keeper.read(project.id)
+def _servers_away(command: CommandContext) -> list[str]:
+    """Say which server keeps workers from coming. Asked only when some are missing: it takes Celery and a while."""
+    if command.settings.dispatch.dispatch_mode is DispatchMode.LOCAL:
+        return []
+    found = []
+    for require in (require_broker, require_result_backend):
+        try:
+            require(command.settings, command.addresses)
+        except UnavailableError as error:
+            found.append(str(error))
+    return found
+
+
+def _project_status(store: Store, project: Project) -> dict[str, Any]:
+    noted = read_status(store.dispatching, project.id)
     return {
         "id": project.id,
         "state": noted.state,
@@ -76,6 +93,8 @@ def _write_status(view: dict[str, Any]) -> None:
         output.write(
             f"no live worker consumes: {', '.join(view['queues_without_consumer'])} (`dispatch up` starts them)"
         )
+    for problem in view["servers_away"]:
+        output.write(problem)
     rows = [
         (
             project["id"],
@@ -142,6 +161,7 @@ def tick(context: typer.Context, as_json: JsonOption = False) -> None:
     """Do one tick by hand: bring back lost work, settle what was left, and dispatch what can go."""
     command = CommandContext.of(context)
     require_broker(command.settings, command.addresses)
+    require_result_backend(command.settings, command.addresses)
     with command.system() as system:
         report = system.tick.run()
     if as_json:

@@ -12,7 +12,7 @@ from dispatch.models.dispatching import (
     Lane,
     Placement,
     Refusal,
-    StatusState,
+    StatusNote,
     Supply,
     SystemStatus,
 )
@@ -85,6 +85,9 @@ class _SelectiveRound:
     def refuse(self, refusals: Sequence[Refusal]) -> None:
         self._whole.refuse(refusals)
 
+    def note(self, notes: Sequence[StatusNote]) -> None:
+        self._whole.note(notes)
+
 
 class _SelectiveRounds:
     """The store's dispatching part, seen through a selection."""
@@ -94,8 +97,8 @@ class _SelectiveRounds:
         self._selection = selection
 
     @contextmanager
-    def round(self) -> Iterator[_SelectiveRound]:
-        with self._whole.round() as round_:
+    def round(self, *, wait: bool = True) -> Iterator[_SelectiveRound]:
+        with self._whole.round(wait=wait) as round_:
             yield _SelectiveRound(round_, self._selection)
 
     @contextmanager
@@ -103,14 +106,8 @@ class _SelectiveRounds:
         with self._whole.look() as round_:
             yield _SelectiveRound(round_, self._selection)
 
-    def mark_published(self, run_ids: Sequence[RunId]) -> None:
-        self._whole.mark_published(run_ids)
-
-    def count_open_runs(self, project_id: ProjectId | None = None) -> int:
-        return self._whole.count_open_runs(project_id)
-
-    def record_status(self, scope: str, state: StatusState, reason: str) -> None:
-        self._whole.record_status(scope, state, reason)
+    def mark_published(self, run_ids: Sequence[RunId]) -> int:
+        return self._whole.mark_published(run_ids)
 
     def read_status(self, scope: str) -> SystemStatus | None:
         return self._whole.read_status(scope)

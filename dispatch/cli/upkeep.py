@@ -24,7 +24,7 @@ from dispatch.models.identity import ProjectId
 from dispatch.models.states import RunState
 from dispatch.settings import Settings
 from dispatch.store import Store, is_unavailable, make_engine, upgrade
-from dispatch.wiring import find_servers, open_store, with_driver
+from dispatch.wiring import find_servers, open_store, require_broker, require_result_backend, with_driver
 
 _LOOK_SECONDS = 0.25
 _SETTLE_SECONDS = 5.0
@@ -51,7 +51,7 @@ def keep_up(
 
     With `until_idle` it ends when nothing is left to do. With a `selection` only the beads it takes are dispatched:
     then the ticks are made here, since no other process knows of it. Raises RefusedError when another `dispatch up`
-    has the home, ConfigurationError when there is nothing to start.
+    has the home, ConfigurationError when there is nothing to start, UnavailableError when a server does not answer.
     """
     agents = deployment.agent_workers(settings)
     with ExitStack() as stack:
@@ -64,11 +64,14 @@ def keep_up(
         stack.callback(store.close)
         if serves_here(settings, store):
             return _serve_here(settings, store, view, wishes, until_idle, selection)
+        _require_servers(settings)
         flower = FlowerAccess.fresh()
         view.tell(f"Flower: {flower.address}  user {flower.user}  password {flower.password}")
         services = deployment.services(settings, flower)
+        environment = deployment.environment(settings, environ)
         ticker = None
         if selection is not None:
+            environment["DISPATCH_DISPATCH__DISPATCH_AFTER_SETTLE"] = "false"
             services = [program for program in services if program.name not in (deployment.TICKER, deployment.BEAT)]
             ticker = SelectiveTicker(settings, selection)
             stack.callback(ticker.close)
@@ -76,11 +79,19 @@ def keep_up(
             [*agents, *services],
             directory=settings.home,
             logs=settings.home / "logs",
-            environment=deployment.environment(settings, environ),
+            environment=environment,
             record=record,
         )
         upkeep = Upkeep(settings, store, view, wishes, supervisor, [program.name for program in agents])
         return upkeep.run(until_idle, ticker)
+
+
+def _require_servers(settings: Settings) -> None:
+    """Raise `UnavailableError` when a server of the user's own keeps all programs from working."""
+    addresses = find_servers(settings)
+    if not settings.is_embedded_broker:
+        require_broker(settings, addresses)
+    require_result_backend(settings, addresses)
 
 
 def _serve_here(

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from dispatch.dispatcher import choosing
-from dispatch.dispatcher.status import StatusKeeper, StatusRecords
+from dispatch.dispatcher import choosing, status
+from dispatch.dispatcher.status import StatusRecords
 from dispatch.models.dispatching import (
     Candidate,
     DispatchResult,
@@ -16,6 +17,7 @@ from dispatch.models.dispatching import (
     Placement,
     Plan,
     Refusal,
+    StatusNote,
     Supply,
     SystemStatus,
 )
@@ -33,14 +35,15 @@ class Round(Protocol):
     def candidates(self, lanes: Sequence[Lane]) -> list[Candidate]: ...
     def claim(self, placements: Sequence[Placement]) -> list[Handover]: ...
     def refuse(self, refusals: Sequence[Refusal]) -> None: ...
+    def note(self, notes: Sequence[StatusNote]) -> None: ...
 
 
 class Rounds(StatusRecords, Protocol):
     """What the dispatcher needs of the store."""
 
-    def round(self) -> AbstractContextManager[Round]: ...
+    def round(self, *, wait: bool = True) -> AbstractContextManager[Round]: ...
     def look(self) -> AbstractContextManager[Round]: ...
-    def mark_published(self, run_ids: Sequence[RunId]) -> None: ...
+    def mark_published(self, run_ids: Sequence[RunId]) -> int: ...
 
 
 class DispatchStore(Protocol):
@@ -50,6 +53,15 @@ class DispatchStore(Protocol):
     def dispatching(self) -> Rounds: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundReport:
+    """What one round did: what went, and why no more could. `wished`: somebody asked for a tick after it had looked."""
+
+    results: tuple[DispatchResult, ...]
+    parked: str
+    wished: bool
+
+
 class Dispatcher:
     """Decides what goes next. Any number of them may work at once, in any processes; the database orders them."""
 
@@ -57,28 +69,37 @@ class Dispatcher:
         self._store = store.dispatching
         self._bus = bus
         self._settings = settings
-        self._status = StatusKeeper(store.dispatching)
 
     def dispatch_once(self, project_id: ProjectId | None = None) -> DispatchResult:
         """Dispatch at most one bead, of one project or of any. When none went, `error` says why."""
-        handovers, parked = self._go(project_id, 1)
-        if not handovers:
-            return DispatchResult(dispatched=False, project_id=project_id, error=parked)
-        return _result(handovers[0])
+        went = self.round(project_id, 1)
+        return (
+            went.results[0]
+            if went.results
+            else DispatchResult(dispatched=False, project_id=project_id, error=went.parked)
+        )
 
     def dispatch(self, project_id: ProjectId | None = None, limit: int | None = None) -> list[DispatchResult]:
         """Dispatch everything that can go now, at most `limit` beads; return one result for each that went."""
-        handovers, _ = self._go(project_id, limit)
-        return [_result(handover) for handover in handovers]
+        return list(self.round(project_id, limit).results)
 
-    def _go(self, project_id: ProjectId | None, limit: int | None) -> tuple[list[Handover], str]:
-        with self._store.round() as round_:
+    def round(self, project_id: ProjectId | None = None, limit: int | None = None, *, wait: bool = True) -> RoundReport:
+        """Dispatch like `dispatch`, and tell what the round saw.
+
+        Raises `TickBusyError` when another round is under way, for more than 2 s, or without `wait` at all.
+        """
+        with self._store.round(wait=wait) as round_:
             supply = round_.supply(project_id)
             plan = self._decide(round_, supply, limit)
             handovers = round_.claim(plan.placements)
             round_.refuse(plan.refusals)
-        self.hand_over(handovers)
-        return handovers, self._status.note(supply, plan, whole=project_id is None)
+            round_.note(status.notes(supply, plan, handovers, whole=project_id is None))
+        _, wanted = self._hand_over(handovers)
+        return RoundReport(
+            results=tuple(_result(handover) for handover in handovers),
+            parked=status.why_parked(supply, plan),
+            wished=wanted != supply.wanted,
+        )
 
     def plan(self, project_id: ProjectId | None = None) -> Plan:
         """Say where each bead that can go now would go, and why, changing nothing."""
@@ -94,16 +115,22 @@ class Dispatcher:
 
         One that it does not take now stays pending, and the rescue of a later tick publishes it.
         """
+        taken, _ = self._hand_over(handovers)
+        return taken
+
+    def _hand_over(self, handovers: Sequence[Handover]) -> tuple[int, int]:
+        """Publish steps; return how many the bus took, and how many wishes for a tick there are after that."""
         taken = 0
+        published: list[RunId] = []
         for handover in handovers:
             try:
                 self._publish(handover)
             except Exception as error:  # noqa: BLE001 - brokers fail in many ways; the row is the outbox
                 log.warning("the bus did not take a step", step=str(handover.step_id), cause=repr(error))
                 break
-            self._store.mark_published(handover.run_ids)
+            published += handover.run_ids
             taken += 1
-        return taken
+        return taken, self._store.mark_published(published)
 
     def _publish(self, handover: Handover) -> None:
         if len(handover.tasks) == 1:
@@ -113,7 +140,7 @@ class Dispatcher:
 
     def system_status(self, project_id: ProjectId | None = None) -> SystemStatus:
         """Return whether the system, or one project of it, is at work, and why not. The same for every process."""
-        return self._status.read(project_id)
+        return status.read(self._store, project_id)
 
 
 def _result(handover: Handover) -> DispatchResult:

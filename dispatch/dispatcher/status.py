@@ -1,9 +1,11 @@
 """Whether work goes on: kept in the database, the same for every process. Source: SPEC, "Public names"."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from dispatch.models.dispatching import Plan, StatusState, Supply, SystemStatus
+from dispatch.models.dispatching import Handover, Plan, StatusNote, StatusState, Supply, SystemStatus
 from dispatch.models.identity import ProjectId
 
 WHOLE_SYSTEM = ""
@@ -12,44 +14,39 @@ WHOLE_SYSTEM = ""
 class StatusRecords(Protocol):
     """What is needed of the store."""
 
-    def count_open_runs(self, project_id: ProjectId | None = None) -> int: ...
-    def record_status(self, scope: str, state: StatusState, reason: str) -> None: ...
     def read_status(self, scope: str) -> SystemStatus | None: ...
 
 
-class StatusKeeper:
-    """Notes after each round who is active and who is parked, and why."""
+def notes(supply: Supply, plan: Plan, handovers: Sequence[Handover], *, whole: bool) -> list[StatusNote]:
+    """Say of each project that was looked at who is active and who is parked, and why, where that is news.
 
-    def __init__(self, records: StatusRecords) -> None:
-        self._records = records
+    That is said of the system, too, when the `whole` of it was looked at; else only that something runs is.
+    """
+    parked = why_parked(supply, plan)
+    begun: Counter[ProjectId] = Counter()
+    for handover in handovers:
+        begun[handover.project_id] += len(handover.tasks)
+    running = supply.open_runs + begun.total()
+    found = [_note(WHOLE_SYSTEM, running, parked)] if whole or running else []
+    for project in supply.projects:
+        reason = _paused(project.pause_reason) if project.paused else parked
+        found.append(_note(project.id, supply.open_by_project.get(project.id, 0) + begun[project.id], reason))
+    return [note for note in found if note not in supply.noted]
 
-    def note(self, supply: Supply, plan: Plan, *, whole: bool) -> str:
-        """Write the state of each project that was looked at; return why nothing more could go.
 
-        That is the state of the system, too, when the `whole` of it was looked at; else only that something runs is.
-        """
-        parked = why_parked(supply, plan)
-        running = self._records.count_open_runs()
-        if whole or running:
-            self._note(WHOLE_SYSTEM, running, parked)
-        for project in supply.projects:
-            reason = _paused(project.pause_reason) if project.paused else parked
-            self._note(project.id, self._records.count_open_runs(project.id), reason)
-        return parked
+def _note(scope: str, running: int, parked: str) -> StatusNote:
+    if running:
+        return StatusNote(scope=scope, state=StatusState.ACTIVE, reason="Runs are open.")
+    return StatusNote(scope=scope, state=StatusState.PARKED, reason=parked)
 
-    def _note(self, scope: str, running: int, parked: str) -> None:
-        if running:
-            self._records.record_status(scope, StatusState.ACTIVE, f"{running} run(s) open.")
-        else:
-            self._records.record_status(scope, StatusState.PARKED, parked)
 
-    def read(self, project_id: ProjectId | None) -> SystemStatus:
-        """Return what the last round noted."""
-        noted = self._records.read_status(project_id or WHOLE_SYSTEM)
-        if noted is not None:
-            return noted
-        never = datetime.fromtimestamp(0, UTC)
-        return SystemStatus(state=StatusState.PARKED, reason="No tick has looked yet.", updated_at=never)
+def read(records: StatusRecords, project_id: ProjectId | None) -> SystemStatus:
+    """Return what the last round noted."""
+    noted = records.read_status(project_id or WHOLE_SYSTEM)
+    if noted is not None:
+        return noted
+    never = datetime.fromtimestamp(0, UTC)
+    return SystemStatus(state=StatusState.PARKED, reason="No tick has looked yet.", updated_at=never)
 
 
 def why_parked(supply: Supply, plan: Plan) -> str:

@@ -29,7 +29,7 @@ class RescueStore(Protocol):
     """What the rescue needs of the store; each call is one pass, in transactions of its own."""
 
     def beat(self, *, largest_gap: timedelta, arm_after: timedelta) -> Pulse: ...
-    def wanted(self) -> int: ...
+    def take_nudge(self) -> None: ...
     def bury_incarnations(self, lease: timedelta) -> list[str]: ...
     def withdraw_unstartable(self, *, max_publishes: int, backoff: timedelta, lease: timedelta) -> list[RunId]: ...
     def unpublished(self, backoff: timedelta) -> list[Handover]: ...
@@ -89,7 +89,7 @@ class Tick:
         self._sweep(lost)
         republished = self._dispatcher.hand_over(self._rescue.unpublished(REPUBLISH_AFTER))
         self.ask_for_landings()
-        dispatched = self._dispatch_until_quiet(pulse.wanted)
+        dispatched = self._dispatch_until_quiet(wait=True)
         return TickReport(
             armed=pulse.armed,
             lost=tuple(lost),
@@ -122,12 +122,34 @@ class Tick:
                 log.warning("the bus did not take a landing", project=project_id, cause=repr(error))
                 return
 
-    def _dispatch_until_quiet(self, wanted: int) -> int:
+    def nudged(self) -> int:
+        """Dispatch what can go, without rescue: what a nudge asks for. Return how many beads went."""
+        self._rescue.take_nudge()
+        return self.go_on()
+
+    def go_on(self) -> int:
+        """Dispatch at once what the caller made possible, once the wish for it is counted; return how many beads went.
+
+        When a round is under way it is left to that: whoever holds it looks for wishes again after giving it back.
+        """
+        try:
+            return self._dispatch_until_quiet(wait=False)
+        except TickBusyError:
+            return 0
+
+    def _dispatch_until_quiet(self, *, wait: bool) -> int:
         dispatched = 0
         for _ in range(MAX_ROUNDS):
-            dispatched += len(self._dispatcher.dispatch())
-            now_wanted = self._rescue.wanted()
-            if now_wanted == wanted:
-                break
-            wanted = now_wanted
+            round_ = self._dispatcher.round(wait=wait)
+            dispatched += len(round_.results)
+            if not round_.wished:
+                return dispatched
+        self._publish_nudge()
         return dispatched
+
+    def _publish_nudge(self) -> None:
+        """Leave to somebody else what is still wished for; failing that, the next tick sees to it."""
+        try:
+            self._bus.publish_nudge()
+        except Exception as error:  # noqa: BLE001 - brokers fail in many ways; beat ticks anyway
+            log.warning("the bus did not take a nudge", cause=repr(error))

@@ -1,7 +1,7 @@
 """What a tick looks at, what it decides, and what it did."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,19 +12,39 @@ from dispatch.models.messages import TaskMessage
 from dispatch.models.project import Project
 
 
+class StatusState(StrEnum):
+    """ACTIVE: something was dispatched or is running. PARKED: nothing is, and the reason says why."""
+
+    ACTIVE = "active"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusNote:
+    """What a round found out about the whole system (`scope` empty) or a project."""
+
+    scope: str
+    state: StatusState
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supply:
     """Who could work now: the idle agents of fresh incarnations, least recently used first, and what is in use.
 
-    `served_roles` are those of any fresh incarnation, busy ones included; `open_by_role` counts open runs.
+    `served_roles` are those of any fresh incarnation, busy ones included; `open_by_role` and `open_by_project` count
+    open runs, `wanted` the wishes for a tick so far, and `noted` is what the round before noted.
     """
 
     agents: tuple[Agent, ...]
     served_roles: frozenset[str]
     open_by_role: Mapping[str, int]
     projects: tuple[Project, ...]
+    open_by_project: Mapping[ProjectId, int] = field(default_factory=dict)
+    noted: frozenset[StatusNote] = frozenset()
     paused: bool = False
     pause_reason: str = ""
+    wanted: int = 0
 
     @property
     def open_runs(self) -> int:
@@ -123,13 +143,6 @@ class DispatchResult:
     role: str | None = None
     reason: str = ""
     error: str | None = None
-
-
-class StatusState(StrEnum):
-    """ACTIVE: something was dispatched or is running. PARKED: nothing is, and the reason says why."""
-
-    ACTIVE = "active"
-    PARKED = "parked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

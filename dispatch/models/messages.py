@@ -41,6 +41,7 @@ class ResultMessage(_Message):
     run_id: UUID
     token: UUID | None = None
     outcome: Outcome
+    base_sha: str | None = None
     commit_sha: str | None = None
 
 

@@ -69,14 +69,20 @@ class ResultStore(Protocol):
 
 
 class ResultHandler:
-    """Handles results. Every call may come twice, late, or for something unknown; each result counts once."""
+    """Handles results. Every call may come twice, late, or for something unknown; each result counts once.
 
-    def __init__(self, store: ResultStore, bus: MessageBus, settings: Settings) -> None:
+    `go_on` dispatches in this process what a settled run or a landing made possible; without it a nudge asks for that.
+    """
+
+    def __init__(
+        self, store: ResultStore, bus: MessageBus, settings: Settings, *, go_on: Callable[[], object] | None = None
+    ) -> None:
         self._records = store.settling
         self._reports = store.running
         self._wishes = store.rescue
         self._bus = bus
         self._settings = settings
+        self._dispatch_here = go_on
 
     def track(
         self, correlation_id: RunId, project_id: ProjectId, bead_id: BeadId, agent_id: AgentId, role: str
@@ -109,15 +115,24 @@ class ResultHandler:
 
     def settle(self, run_id: RunId) -> Settled | None:
         """Settle a reported run and see to what follows from it. None: there was nothing to settle."""
-        settled = self._records.settle(run_id, self._judge)
+        settled = self._settle(run_id)
         if settled is not None:
-            self._follow_up(settled.run.project_id, settled.effect)
+            self.go_on()
+        return settled
+
+    def _settle(self, run_id: RunId) -> Settled | None:
+        settled = self._records.settle(run_id, self._judge)
+        if settled is not None and settled.effect is not None and settled.effect.event is BeadEvent.AWAIT_LANDING:
+            self._publish(lambda: self._bus.publish_landing(settled.run.project_id), "a landing")
         return settled
 
     def try_settle(self, run_id: RunId) -> Settled | None:
-        """Settle like `settle`, but count a failure on the run; from the fifth on its bead waits for a decision."""
+        """Settle a run, but nothing else that follows; a failure is counted on the run.
+
+        From the fifth on its bead waits for a decision.
+        """
         try:
-            return self.settle(run_id)
+            return self._settle(run_id)
         except Exception as error:
             self._note_failure(run_id, f"{type(error).__name__}: {error}")
             raise
@@ -161,8 +176,18 @@ class ResultHandler:
         """Apply what a landing came to."""
         effect = judge_landing(bead, result, self._settings)
         self._records.finish_landing(bead.key, effect)
-        self.nudge()
+        self.go_on()
         return effect
+
+    def go_on(self) -> None:
+        """See to it that what a settled run or a landing made possible is dispatched: here, or by a tick.
+
+        The wish for that was counted in their transactions.
+        """
+        if self._dispatch_here is None:
+            self.nudge()
+        else:
+            self._dispatch_here()
 
     def nudge(self) -> None:
         """Ask for a tick now, unless one is on its way. That the broker is away is no error: beat ticks anyway."""
@@ -171,11 +196,6 @@ class ResultHandler:
 
     def _judge(self, joined: JoinedStep) -> BeadEffect:
         return judge(joined, self._settings)
-
-    def _follow_up(self, project_id: ProjectId, effect: BeadEffect | None) -> None:
-        if effect is not None and effect.event is BeadEvent.AWAIT_LANDING:
-            self._publish(lambda: self._bus.publish_landing(project_id), "a landing")
-        self.nudge()
 
     def _publish(self, publish: Callable[[], None], what: str) -> None:
         """Publish what a later tick asks for again: failing here must not undo, or hide, what was written."""

@@ -14,6 +14,7 @@ from dispatch.settings.model import (
     RunnerSettings,
     Settings,
     WorkerSettings,
+    Workspace,
     normal_name,
 )
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
@@ -32,6 +33,7 @@ __all__ = [
     "SettingOrigin",
     "Settings",
     "WorkerSettings",
+    "Workspace",
     "explain",
     "format_duration",
     "load_settings",

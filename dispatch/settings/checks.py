@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dispatch.settings.addresses import is_amqp
 from dispatch.settings.durations import format_duration
 from dispatch.settings.model import RunnerKind, RunnerSettings, Settings, normal_name
 from dispatch.settings.nearest import did_you_mean
@@ -69,8 +70,7 @@ def _times(settings: Settings) -> Iterator[Finding]:
 
 
 def _servers(settings: Settings) -> Iterator[Finding]:
-    scheme = settings.broker_url.partition("://")[0]
-    if scheme in ("amqp", "amqps", "pyamqp") and not settings.result_backend_url:
+    if is_amqp(settings.broker_url) and not settings.result_backend_url:
         yield Finding(
             ("broker_url",),
             "an AMQP broker keeps no results, and the hand-over of a run needs them",
@@ -81,6 +81,9 @@ def _servers(settings: Settings) -> Iterator[Finding]:
 def _runner(name: str, runner: RunnerSettings) -> Iterator[Finding]:
     table = ("runners", name)
     if runner.kind is RunnerKind.COMMAND:
+        if runner.runs_per_process > 1:
+            place = (*table, "runs_per_process")
+            yield Finding(place, f'each run of the command runner "{name}" is a process of its own', "Remove it.")
         if not runner.argv or not runner.argv[0]:
             yield Finding(table, f'the command runner "{name}" has no argv', 'Add argv = ["program", "argument"].')
         if runner.target:

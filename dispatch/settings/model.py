@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from dispatch.settings.addresses import BROKERS, RESULT_BACKENDS, find_fault
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, DURATION_EXAMPLES, parse_duration
 from dispatch.settings.toml_lines import KeyPath
 
@@ -29,6 +30,13 @@ class Pool(StrEnum):
 class RunnerKind(StrEnum):
     COMMAND = "command"
     PYTHON = "python"
+
+
+class Workspace(StrEnum):
+    """Where an agent works: in a git worktree of its project, or in an empty directory."""
+
+    WORKTREE = "worktree"
+    EMPTY = "empty"
 
 
 class Landing(StrEnum):
@@ -94,10 +102,14 @@ def _database_scheme(url: str) -> str:
     return url
 
 
-def _with_scheme(url: str) -> str:
-    if url and not re.match(r"[a-z][a-z0-9+.-]*://", url):
-        raise refusal("is not an address", "Write for example redis://host:6379/0.")
-    return url
+def _server_address(schemes: tuple[str, ...]) -> AfterValidator:
+    def check(url: str) -> str:
+        fault = find_fault(url, schemes) if url else None
+        if fault is not None:
+            raise refusal(fault.problem, fault.cure)
+        return url
+
+    return AfterValidator(check)
 
 
 def _prefix(value: str) -> str:
@@ -111,7 +123,8 @@ OptionalDuration = Annotated[PositiveDuration | None, BeforeValidator(_empty_is_
 Waits = Annotated[tuple[PositiveDuration, PositiveDuration], BeforeValidator(_first_and_longest)]
 Arguments = Annotated[tuple[str, ...], BeforeValidator(_argument_list)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_scheme), Field(repr=False)]
-ServerUrl = Annotated[str, AfterValidator(_with_scheme), Field(repr=False)]
+BrokerUrl = Annotated[str, _server_address(BROKERS), Field(repr=False)]
+ResultUrl = Annotated[str, _server_address(RESULT_BACKENDS), Field(repr=False)]
 
 
 class _Section(BaseModel):
@@ -121,7 +134,8 @@ class _Section(BaseModel):
 class DispatchSettings(_Section):
     """Times of the protocol. `max_running` caps the runs at once in the whole system; 0: as many as there are agents.
 
-    `hard_grace` is how long after the task timeout Celery ends the pool process by force.
+    `hard_grace` is how long after the task timeout Celery ends the pool process by force. With `dispatch_after_settle`
+    the settlers and landers themselves dispatch what they made possible; without it only tickers dispatch.
     """
 
     dispatch_mode: DispatchMode = DispatchMode.QUEUE
@@ -131,6 +145,7 @@ class DispatchSettings(_Section):
     heartbeat: PositiveDuration = timedelta(seconds=10)
     lease: PositiveDuration = timedelta(seconds=45)
     max_running: int = Field(default=0, ge=0)
+    dispatch_after_settle: bool = True
 
 
 class GuardSettings(_Section):
@@ -159,13 +174,17 @@ class WorkerSettings(_Section):
 class RunnerSettings(_Section):
     """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
 
-    `env` names the variables that are passed through besides PATH, HOME and locale.
+    `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
+    the project needs no worktree: its `workspace` may be `empty`. A function may share its process with
+    `runs_per_process` - 1 other runs, one after the other.
     """
 
     kind: RunnerKind
     argv: Arguments = ()
     target: str = ""
     env: Arguments = ()
+    workspace: Workspace = Workspace.WORKTREE
+    runs_per_process: int = Field(default=1, ge=1)
 
 
 class RoleSettings(_Section):
@@ -193,15 +212,16 @@ class Settings(BaseSettings):
     """The whole configuration. Made by `load_settings`; called directly it takes only the values that it is given.
 
     `home` holds the embedded servers, logs and worktrees. An empty `database_url` or `broker_url` means the embedded
-    server, an empty `result_backend_url` the broker. `key_prefix` parts deployments that share one broker.
+    server, an empty `result_backend_url` the broker. `key_prefix` parts deployments that share one Redis; on RabbitMQ
+    a virtual host for each does.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", case_sensitive=True, hide_input_in_errors=True)
 
     home: Path
     database_url: DatabaseUrl = ""
-    broker_url: ServerUrl = ""
-    result_backend_url: ServerUrl = ""
+    broker_url: BrokerUrl = ""
+    result_backend_url: ResultUrl = ""
     key_prefix: Annotated[str, AfterValidator(_prefix)] = "dispatch"
     dispatch: DispatchSettings = DispatchSettings()
     guards: GuardSettings = GuardSettings()

@@ -161,6 +161,18 @@ def dependencies_of(tx: Transaction, key: BeadKey) -> list[Dependency]:
     return [_dependency(row) for row in tx.connection.execute(statement)]
 
 
+def targets_of(tx: Transaction, key: BeadKey) -> list[Bead]:
+    """Return the beads that a bead's own edges name, each once, in the order of the edges."""
+    statement = (
+        select(_BEADS)
+        .join(_EDGES, and_(_EDGES.c.project_id == _BEADS.c.project_id, _EDGES.c.depends_on_id == _BEADS.c.id))
+        .where(_EDGES.c.project_id == key.project_id, _EDGES.c.issue_id == key.bead_id)
+        .order_by(_EDGES.c.type, _EDGES.c.depends_on_id)
+    )
+    found = (records.bead(row) for row in tx.connection.execute(statement))
+    return list({bead.key: bead for bead in found}.values())
+
+
 def dependents_of(tx: Transaction, key: BeadKey) -> list[Dependency]:
     """Return the edges of other beads that name this one."""
     statement = (

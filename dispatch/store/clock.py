@@ -9,6 +9,8 @@ from sqlalchemy import TIMESTAMP, ColumnElement, func, literal
 class DatabaseClock:
     """`clock_timestamp()`: moves within a transaction, and is the same for every host."""
 
+    given: datetime | None = None
+
     def now(self) -> ColumnElement[Any]:
         return func.clock_timestamp()
 
@@ -20,6 +22,10 @@ class FixedClock:
         if at.tzinfo is None:
             raise ValueError("a FixedClock needs a moment with a time zone")
         self.at = at
+
+    @property
+    def given(self) -> datetime:
+        return self.at
 
     def now(self) -> ColumnElement[Any]:
         return literal(self.at, TIMESTAMP(timezone=True))

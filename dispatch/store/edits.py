@@ -122,9 +122,8 @@ class EditRecords:
             tx.connection.execute(
                 _BEADS.update()
                 .where(_BEADS.c.project_id == key.project_id, _BEADS.c.id == key.bead_id)
-                .values(status=BeadStatus.CLOSED, closed_by_us=True)
+                .values(status=BeadStatus.CLOSED, closed_by_us=True, **effects.closing(row, tx.moment(), reason))
             )
-            effects.record_closing(tx, key, reason)
             history.add_event(tx, "bead.closed", bead=key, reason=f"by hand: {reason}" if reason else "by hand")
             turned = graph.recompute_blocked(tx, key.project_id, [key.bead_id])
             return tuple(bead_id for bead_id, blocked in turned.items() if not blocked and bead_id != key.bead_id)

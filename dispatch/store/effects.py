@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from psycopg.types.json import Json, Jsonb
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -16,68 +17,106 @@ from dispatch.models.identity import BeadId, BeadKey, ProjectId, hash_id
 from dispatch.models.run import Run
 from dispatch.models.settling import BeadEffect, Decision, Escalation
 from dispatch.models.states import BEAD_MOVES, BeadEvent, BeadStatus, StepEvent
-from dispatch.store import beads, graph, guard, history, schema
+from dispatch.store import beads, graph, guard, history, records, schema
 from dispatch.store.transaction import Transaction
+from dispatch.store.written import NOW, written
 
 _BEADS = schema.beads
+_MOVE = written(
+    """
+WITH moved AS (
+    UPDATE beads SET status = :target, hops = hops + :hops, failures = :failures, cooldown_until = :cooldown_until,
+        head_sha = COALESCE(:head_sha, head_sha),
+        landing_from = CASE WHEN :to_land THEN NULL ELSE landing_from END,
+        closed_by_us = closed_by_us OR :closes,
+        closed_at = COALESCE(:closed_at, closed_at),
+        close_reason = COALESCE(:close_reason, close_reason),
+        changes = COALESCE(:changes, changes)
+    WHERE project_id = :project AND id = :bead AND status = ANY (:sources)
+    RETURNING project_id, id
+),
+wished AS (
+    UPDATE ticker SET wanted = wanted + 1
+)
+INSERT INTO events (at, kind, project_id, bead_id, run_id, data)
+SELECT :at, :kind, project_id, id, CAST(:run AS uuid), :told FROM moved
+RETURNING id
+"""
+)
+_LOCK_BEAD = written(
+    f"""
+SELECT beads.*, {NOW} AS moment, EXISTS (
+    SELECT FROM dependencies WHERE project_id = :project AND (issue_id = :bead OR depends_on_id = :bead)
+) AS has_edges
+FROM beads WHERE project_id = :project AND id = :bead
+FOR UPDATE OF beads
+"""
+)
 
 
-def apply_effect(tx: Transaction, bead: Bead, effect: BeadEffect, run: Run | None) -> tuple[BeadId, ...]:
-    """Move the bead as decided; return the beads that are no longer blocked. A bead that somebody moved stays."""
+def lock_bead(tx: Transaction, key: BeadKey) -> Any:
+    """Lock and return the row of a bead, with the `moment` and whether it `has_edges`; None: there is no such bead."""
+    return tx.run_one(_LOCK_BEAD, project=key.project_id, bead=key.bead_id, now=tx.given)
+
+
+def apply_effect(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None) -> tuple[BeadId, ...]:
+    """Move the bead of a row that `lock_bead` gave as decided; return the beads that are no longer blocked.
+
+    A bead that somebody moved stays as it is.
+    """
+    bead = records.bead(row)
     if effect.error is not None and run is not None:
         history.add_error(tx, run, effect.error)
     closes = BEAD_MOVES[effect.event].target == BeadStatus.CLOSED
-    moved = guard.move_one(
-        tx.connection,
-        _BEADS,
-        effect.event,
-        _BEADS.c.project_id == bead.project_id,
-        _BEADS.c.id == bead.id,
-        values=_columns(tx, effect, closes),
-    )
-    run_id = run.id if run else None
-    if moved is None:
-        history.add_event(tx, "bead.kept", bead=bead.key, run_id=run_id, status=bead.status, wanted=effect.event)
+    if not _move(tx, row, effect, run, closes):
+        history.add_event(
+            tx, "bead.kept", bead=bead.key, run_id=run.id if run else None, status=bead.status, wanted=effect.event
+        )
         return ()
-    if closes:
-        record_closing(tx, bead.key, effect.close_reason)
-    kind = "bead.closed" if closes else f"bead.{BEAD_MOVES[effect.event].target}"
-    history.add_event(
-        tx, kind, bead=bead.key, run_id=run_id, reason=effect.reason, head_sha=effect.head_sha, failures=effect.failures
-    )
     if effect.escalation is not None:
         open_decision(tx, bead, effect.escalation)
-    if not closes:
+    if not closes or not (row.has_edges or row.blocked):
         return ()
     turned = graph.recompute_blocked(tx, bead.project_id, [bead.id])
     return tuple(bead_id for bead_id, blocked in turned.items() if not blocked and bead_id != bead.id)
 
 
-def _columns(tx: Transaction, effect: BeadEffect, closes: bool) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "hops": _BEADS.c.hops + effect.hops,
-        "failures": effect.failures,
-        "cooldown_until": tx.now() + effect.cooldown if effect.cooldown else None,
-    }
-    if effect.head_sha is not None:
-        values["head_sha"] = effect.head_sha
-    if effect.event is BeadEvent.AWAIT_LANDING:
-        values["landing_from"] = None
-    if closes:
-        values["closed_by_us"] = True
-    return values
-
-
-def record_closing(tx: Transaction, key: BeadKey, reason: str) -> None:
-    """Write what closing a bead writes: `closed_at`, `close_reason`, `updated_at`, and nothing else."""
-    moment = tx.moment()
-    stamp = tracker_time(moment)
-    add_changes(
-        tx,
-        key,
-        {"status": BeadStatus.CLOSED, "closed_at": stamp, "close_reason": reason or None, "updated_at": stamp},
-        columns={"closed_at": moment, "close_reason": reason},
+def _move(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None, closes: bool) -> bool:
+    """Make the guarded move, tell of it and count the wish for a tick; False when the bead may not make it."""
+    sources, target = guard.allowed(_BEADS, effect.event)
+    written_too = closing(row, row.moment, effect.close_reason) if closes else {}
+    told = {"move": effect.event, "reason": effect.reason, "head_sha": effect.head_sha, "failures": effect.failures}
+    moved = tx.run(
+        _MOVE,
+        project=row.project_id,
+        bead=row.id,
+        sources=sources,
+        target=target,
+        hops=effect.hops,
+        failures=effect.failures,
+        cooldown_until=row.moment + effect.cooldown if effect.cooldown else None,
+        head_sha=effect.head_sha,
+        to_land=effect.event is BeadEvent.AWAIT_LANDING,
+        closes=closes,
+        closed_at=written_too.get("closed_at"),
+        close_reason=written_too.get("close_reason"),
+        changes=Json(written_too["changes"]) if closes else None,
+        at=row.moment,
+        kind="bead.closed" if closes else f"bead.{target}",
+        run=run.id if run else None,
+        told=Jsonb(told),
     )
+    return bool(moved)
+
+
+def closing(row: Any, moment: datetime, reason: str) -> dict[str, Any]:
+    """Return what closing a bead writes: `closed_at`, `close_reason`, `updated_at`, and nothing else of its document.
+
+    `row` is the bead's, locked.
+    """
+    stamp = tracker_time(moment)
+    changes = {"status": BeadStatus.CLOSED, "closed_at": stamp, "close_reason": reason or None, "updated_at": stamp}
+    return {"closed_at": moment, "close_reason": reason, "changes": {**row.changes, **changes}}
 
 
 def add_changes(tx: Transaction, key: BeadKey, changes: dict[str, Any], *, columns: dict[str, Any]) -> None:

@@ -4,32 +4,54 @@ Every session carries timeouts (PROTOCOL, rule 13): a process that was stopped i
 the rows it locked from everybody.
 """
 
+import math
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from psycopg import errors as pg
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 
 SESSION_OPTIONS = (
     "-c timezone=UTC -c idle_in_transaction_session_timeout=10s -c statement_timeout=30s -c lock_timeout=10s -c jit=off"
 )
 _TCP = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 _TCP_USER_TIMEOUT_MS = 20_000
+_REST = 1.0
+"""Seconds after which an unused connection is tried before it is used: while work goes on, a ping for each transaction
+would be a tenth of what the database does."""
 
 T = TypeVar("T")
 
 
 def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
     """Return an engine whose sessions end by themselves when their process stops or the network goes away."""
-    return create_engine(
+    engine = create_engine(
         database_url,
         pool_size=pool_size,
         max_overflow=10,
-        pool_pre_ping=True,
         pool_recycle=1800,
         connect_args={"options": SESSION_OPTIONS, "tcp_user_timeout": _TCP_USER_TIMEOUT_MS, **_TCP},
     )
+    event.listen(engine, "checkin", _note_use)
+    event.listen(engine, "checkout", _ping_rested)
+    return engine
+
+
+def _note_use(_connection: object, record: Any) -> None:
+    record.info["used_at"] = time.monotonic()
+
+
+def _ping_rested(connection: Any, record: Any, _proxy: object) -> None:
+    """Try a connection that rested, so that one which the server ended meanwhile is replaced and not used."""
+    if time.monotonic() - record.info.get("used_at", math.inf) < _REST:
+        return
+    try:
+        connection.execute("SELECT")
+        connection.rollback()
+    except pg.OperationalError as error:
+        raise DisconnectionError from error
 
 
 def is_unavailable(error: BaseException) -> bool:
@@ -41,6 +63,16 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error.orig, pg.OperationalError):
         return not isinstance(error.orig, pg.DeadlockDetected | pg.SerializationFailure | pg.LockNotAvailable)
     return False
+
+
+def again_on_a_fresh_connection(work: Callable[[], T]) -> T:
+    """Run a guarded transaction again when the server turned out to have ended the connection it began on."""
+    try:
+        return work()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+    return work()
 
 
 def retrying(work: Callable[[], T], *, attempts: int = 5) -> T:

@@ -5,7 +5,7 @@ make a move that the table does not allow. No row changed means that somebody el
 nothing, and decides what that means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, update
@@ -22,6 +22,27 @@ _MOVES: Mapping[str, Mapping[Any, Move]] = {
 _STATE_COLUMN = {schema.beads.name: "status"}
 
 
+def allowed(table: Table, event: str) -> tuple[list[str], str]:
+    """Return the states that `event` may happen in and the one it leads to, for a guard written out in SQL."""
+    found = _MOVES[table.name][event]
+    return sorted(found.sources), found.target
+
+
+def sources(table: Table, event: str) -> str:
+    """Return the states that `event` may happen in, as an SQL list for a statement that is written out."""
+    return states(allowed(table, event)[0])
+
+
+def target(table: Table, event: str) -> str:
+    """Return the state that `event` leads to, as an SQL text."""
+    return f"'{allowed(table, event)[1]}'"
+
+
+def states(values: Iterable[str]) -> str:
+    """Return states as an SQL list."""
+    return "(" + ", ".join(f"'{value}'" for value in sorted(values)) + ")"
+
+
 def move(
     connection: Connection,
     table: Table,
@@ -30,10 +51,10 @@ def move(
     values: Mapping[str, Any] | None = None,
 ) -> list[Row[Any]]:
     """Apply `event` to the rows that match and may make that move; return the rows that did, as they are now."""
-    allowed = _MOVES[table.name][event]
+    may, leads_to = allowed(table, event)
     column = table.c[_STATE_COLUMN.get(table.name, "state")]
-    changes = {column.name: allowed.target, **(values or {})}
-    statement = update(table).where(*where, column.in_(sorted(allowed.sources))).values(**changes).returning(*table.c)
+    changes = {column.name: leads_to, **(values or {})}
+    statement = update(table).where(*where, column.in_(may)).values(**changes).returning(*table.c)
     return list(connection.execute(statement))
 
 

@@ -1,7 +1,7 @@
 """Rows to models."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,24 @@ def project(row: Row[Any]) -> Project:
         pause_reason=row.pause_reason,
         created_at=row.created_at,
     )
+
+
+def project_of(facts: dict[str, Any]) -> Project:
+    """A row of `projects` that came as JSON."""
+    return Project(
+        id=ProjectId(facts["id"]),
+        path=Path(facts["path"]),
+        prefix=facts["prefix"],
+        number=facts["number"],
+        paused=facts["paused"],
+        pause_reason=facts["pause_reason"],
+        created_at=moment(facts["created_at"]),
+    )
+
+
+def moment(written: str | None) -> datetime | None:
+    """A moment that came as JSON."""
+    return datetime.fromisoformat(written) if written is not None else None
 
 
 def run(row: Row[Any]) -> Run:

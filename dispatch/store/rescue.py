@@ -13,10 +13,11 @@ from dispatch.models.identity import ProjectId, RunId, StepId
 from dispatch.models.outcome import Cancelled, Lost, TimedOut
 from dispatch.models.states import AgentEvent, RunEvent, RunState, StopReason
 from dispatch.store import guard, history, records, schema
-from dispatch.store.dispatching import task_message
+from dispatch.store.claiming import task_message
 from dispatch.store.settling import withdraw
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
+from dispatch.store.wishes import COUNT_WISH
 
 _RUNS = schema.runs
 _TICKER = schema.ticker
@@ -52,14 +53,19 @@ class RescueRecords:
             ).one()
         return Pulse(armed=row.armed, wanted=row.wanted, paused=row.paused, pause_reason=row.pause_reason)
 
-    def wanted(self) -> int:
-        """Return the count of nudges so far."""
-        with self._units.read() as tx:
-            return int(tx.connection.execute(select(_TICKER.c.wanted)).scalar_one())
+    def take_nudge(self) -> None:
+        """Note that the queued nudge was taken: the next wish is to be published again."""
+        with self._units.single() as tx:
+            tx.connection.execute(update(_TICKER).values(nudge_queued_at=None))
+
+    def count_wish(self) -> None:
+        """Count a wish for a tick that the caller sees to itself."""
+        with self._units.single() as tx:
+            tx.run(COUNT_WISH)
 
     def want(self, *, queued_for: timedelta) -> bool:
         """Count a nudge; tell whether to publish one: not while another that still lives waits in the queue."""
-        with self._units.begin() as tx:
+        with self._units.single() as tx:
             now = tx.now()
             before = select(_TICKER.c.id, _TICKER.c.nudge_queued_at).with_for_update().cte("before")
             queued = before.c.nudge_queued_at > now - queued_for

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadKey, IncarnationId, RunId
@@ -18,12 +18,46 @@ from dispatch.models.outcome import OUTCOME
 from dispatch.models.project import Project
 from dispatch.models.run import ActionRecord, ErrorRecord, Run
 from dispatch.models.states import RunEvent, RunState, StepState, StopReason
-from dispatch.store import beads, binding, guard, history, records, schema
-from dispatch.store.engine import retrying
+from dispatch.store import beads, binding, guard, history, records, schema, starting
+from dispatch.store.engine import again_on_a_fresh_connection, retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
+from dispatch.store.written import NOW, written
 
 _RUNS = schema.runs
+_BEAD_AND_PROJECT = written(
+    """
+SELECT beads.*, to_json(projects) AS project, EXISTS (
+    SELECT FROM dependencies WHERE project_id = :project AND issue_id = :bead
+) AS has_edges
+FROM beads JOIN projects ON projects.id = beads.project_id
+WHERE beads.project_id = :project AND beads.id = :bead
+"""
+)
+_NOTE_PROCESS = written(
+    """
+UPDATE runs SET base_sha = :base, host = :host, boot_id = :boot, process_group = :process_group,
+    process_started = :started
+WHERE id = :run AND token = :token
+"""
+)
+_REPORT = written(
+    f"""
+WITH reported AS (
+    UPDATE runs SET state = {guard.target(_RUNS, RunEvent.REPORT)}, outcome = CAST(:outcome AS jsonb),
+        base_sha = COALESCE(:base, base_sha), commit_sha = :commit, reported_at = {NOW},
+        token = NULL, process_started = NULL
+    WHERE id = :run AND token = :token AND state IN {guard.sources(_RUNS, RunEvent.REPORT)}
+    RETURNING *
+)
+INSERT INTO events (at, kind, project_id, bead_id, run_id, data)
+SELECT reported_at, 'run.reported', project_id, bead_id, id, jsonb_build_object(
+    'attempt', attempt, 'role', role, 'agent', agent_id, 'outcome', CAST(:kind AS text), 'commit', commit_sha
+)
+FROM reported
+RETURNING id
+"""
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +96,18 @@ class RunningRecords:
 
         Any worker on the role's queue may have got the message, so the agent is bound here (PROTOCOL, rule 8).
         """
-        started = retrying(lambda: self._start(run_id, incarnation_id))
-        if started is None:
-            started = retrying(lambda: self._start_by_exchange(run_id, incarnation_id))
-        return started
+        return (
+            again_on_a_fresh_connection(lambda: retrying(lambda: self._start_as_claimed(run_id, incarnation_id)))
+            or retrying(lambda: self._start(run_id, incarnation_id))
+            or retrying(lambda: self._start_by_exchange(run_id, incarnation_id))
+        )
+
+    def _start_as_claimed(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | None:
+        """Start on the reserved agent; None: it is not that simple."""
+        token = uuid4()
+        with self._units.begin() as tx:
+            row = starting.start_as_claimed(tx, run_id, incarnation_id, token, self._lease)
+            return _material(tx, records.run(row), token) if row is not None else None
 
     def _start(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str | None:
         """Start on the reserved or an idle agent; None: the worker has neither, though it took the message."""
@@ -143,7 +185,7 @@ class RunningRecords:
 
     def renew(self, run_id: RunId, token: UUID) -> Renewal | None:
         """Lengthen the lease; None: the run is no longer this worker's, end the agent."""
-        with self._units.begin() as tx:
+        with self._units.single() as tx:
             row = guard.move_one(
                 tx.connection,
                 _RUNS,
@@ -156,19 +198,29 @@ class RunningRecords:
             return None
         return Renewal(stop_reason=StopReason(row.stop_reason) if row.stop_reason else None)
 
-    def note_base(self, run_id: RunId, token: UUID, base_sha: str) -> None:
-        """Keep the commit that the run's worktree begins at."""
-        self._note(run_id, token, base_sha=base_sha)
-
     def note_process(
-        self, run_id: RunId, token: UUID, *, host: str, boot_id: str, process_group: int, started: float
+        self,
+        run_id: RunId,
+        token: UUID,
+        *,
+        base_sha: str | None,
+        host: str,
+        boot_id: str,
+        process_group: int,
+        started: float,
     ) -> None:
-        """Keep where the agent runs, for whoever has to end it when this worker cannot."""
-        self._note(run_id, token, host=host, boot_id=boot_id, process_group=process_group, process_started=started)
-
-    def _note(self, run_id: RunId, token: UUID, **values: Any) -> None:
-        with self._units.begin() as tx:
-            tx.connection.execute(update(_RUNS).where(_RUNS.c.id == run_id, _RUNS.c.token == token).values(**values))
+        """Keep where the agent runs, for whoever has to end it when this worker cannot, and the commit it began at."""
+        with self._units.single() as tx:
+            tx.run(
+                _NOTE_PROCESS,
+                run=run_id,
+                token=token,
+                base=base_sha,
+                host=host,
+                boot=boot_id,
+                process_group=process_group,
+                started=started,
+            )
 
     def record_actions(self, run_id: RunId, actions: Sequence[ActionRecord]) -> None:
         """Keep a batch of actions."""
@@ -176,28 +228,24 @@ class RunningRecords:
             history.add_actions(tx, run_id, actions)
 
     def report(self, message: ResultMessage) -> bool:
-        """Write the outcome; False when the run is not this worker's any more (PROTOCOL, rule 1)."""
-        with self._units.begin() as tx:
-            row = guard.move_one(
-                tx.connection,
-                _RUNS,
-                RunEvent.REPORT,
-                _RUNS.c.id == message.run_id,
-                _RUNS.c.token == message.token,
-                values={
-                    "outcome": OUTCOME.dump_python(message.outcome, mode="json"),
-                    "commit_sha": message.commit_sha,
-                    "reported_at": tx.now(),
-                    "token": None,
-                },
+        """Write the outcome; False when the run is not this worker's any more (PROTOCOL, rule 1).
+
+        The agent's processes have ended by then, so nobody has to end them any more.
+        """
+        with self._units.single() as tx:
+            taken = tx.run_one(
+                _REPORT,
+                run=message.run_id,
+                token=message.token,
+                outcome=OUTCOME.dump_json(message.outcome).decode(),
+                kind=message.outcome.kind,
+                base=message.base_sha,
+                commit=message.commit_sha,
+                now=tx.given,
             )
-            if row is None:
+            if taken is None:
                 history.add_event(tx, "run.report_refused", run_id=message.run_id, outcome=message.outcome.kind)
-                return False
-            history.add_run_event(
-                tx, "run.reported", records.run(row), outcome=message.outcome.kind, commit=message.commit_sha
-            )
-            return True
+        return taken is not None
 
     def hurry(self, run_ids: Sequence[RunId], within: timedelta) -> None:
         """Shorten the leases of running runs: something went wrong with their messages (PROTOCOL, rule 3)."""
@@ -212,11 +260,23 @@ class RunningRecords:
 
 
 def _material(tx: Transaction, run: Run, token: UUID) -> StartedRun:
-    bead_row = tx.connection.execute(
-        select(schema.beads).where(schema.beads.c.project_id == run.project_id, schema.beads.c.id == run.bead_id)
-    ).one()
-    project = tx.connection.execute(select(schema.projects).where(schema.projects.c.id == run.project_id)).one()
-    previous = tx.connection.execute(
+    """Read what the worker needs. A first attempt has no past, so nothing is asked for it."""
+    (row,) = tx.run(_BEAD_AND_PROJECT, project=run.project_id, bead=run.bead_id)
+    repeats = run.attempt > 1
+    return StartedRun(
+        run=run,
+        token=token,
+        bead=records.bead(row),
+        document=records.document(row),
+        project=records.project_of(row.project),
+        errors=tuple(history.errors_of(tx, run.bead_key, limit=10)) if repeats else (),
+        dependencies=tuple(beads.targets_of(tx, run.bead_key)) if row.has_edges else (),
+        previous=_previous(tx, run) if repeats else None,
+    )
+
+
+def _previous(tx: Transaction, run: Run) -> Run | None:
+    row = tx.connection.execute(
         select(_RUNS)
         .where(
             _RUNS.c.project_id == run.project_id,
@@ -227,16 +287,4 @@ def _material(tx: Transaction, run: Run, token: UUID) -> StartedRun:
         .order_by(_RUNS.c.started_at.desc())
         .limit(1)
     ).one_or_none()
-    key = BeadKey(run.project_id, run.bead_id)
-    edges = beads.dependencies_of(tx, key)
-    targets = beads.many(tx, [BeadKey(run.project_id, edge.depends_on_id) for edge in edges])
-    return StartedRun(
-        run=run,
-        token=token,
-        bead=records.bead(bead_row),
-        document=records.document(bead_row),
-        project=records.project(project),
-        errors=tuple(history.errors_of(tx, key, limit=10)),
-        dependencies=tuple(targets.values()),
-        previous=records.run(previous) if previous is not None else None,
-    )
+    return records.run(row) if row is not None else None

@@ -8,17 +8,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Row, func, or_, select, update
 
 from dispatch.models.bead import Bead
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.run import ErrorRecord, PendingTask, Run
 from dispatch.models.settling import BeadEffect, Decision, Escalation, JoinedStep, Settled
 from dispatch.models.states import OPEN_RUN_STATES, BeadEvent, RunEvent, RunState, StepState
-from dispatch.store import beads, binding, effects, guard, history, records, schema
+from dispatch.store import beads, binding, effects, ending, guard, history, records, schema
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
+from dispatch.store.wishes import COUNT_WISH
 
 Decide = Callable[[JoinedStep], BeadEffect]
 _RUNS = schema.runs
@@ -37,20 +38,16 @@ class SettlingRecords:
 
     def _settle(self, run_id: RunId, decide: Decide) -> Settled | None:
         with self._units.begin() as tx:
-            key = _bead_of(tx, run_id)
-            if key is None:
-                return None
-            tx.lock_project(key.project_id)
-            bead_row = beads.row_of(tx, key)
-            row = guard.move_one(
-                tx.connection, _RUNS, RunEvent.SETTLE, _RUNS.c.id == run_id, values={"settled_at": tx.now()}
-            )
+            key = tx.lock_project_of(run_id)
+            bead_row = effects.lock_bead(tx, key) if key is not None else None
+            row = ending.settle_run(tx, run_id) if bead_row is not None else None
             if row is None or bead_row is None:
                 return None
             run = records.run(row)
-            history.add_run_event(tx, "run.settled", run, outcome=row.outcome["kind"], commit=run.commit_sha)
-            binding.free_agent(tx, run.agent_id)
-            effect, released = self._join_if_last(tx, records.bead(bead_row), run.step_id, decide)
+            if row.joined_size is None:
+                tx.run(COUNT_WISH)
+                return Settled(run=run)
+            effect, released = self._move_bead(tx, bead_row, run if row.joined_size == 1 else None, run.step_id, decide)
             return Settled(run=run, effect=effect, released=released)
 
     def join(self, step_id: StepId, decide: Decide) -> BeadEffect | None:
@@ -64,17 +61,18 @@ class SettlingRecords:
             if step is None:
                 return None
             tx.lock_project(ProjectId(step.project_id))
-            bead = beads.row_of(tx, BeadKey.of(step.project_id, step.bead_id))
-            return self._join_if_last(tx, records.bead(bead), step_id, decide)[0] if bead else None
+            bead_row = effects.lock_bead(tx, BeadKey.of(step.project_id, step.bead_id))
+            if bead_row is None or open_runs_of(tx, step_id) or not effects.join_step(tx, step_id):
+                return None
+            return self._move_bead(tx, bead_row, None, step_id, decide)[0]
 
-    def _join_if_last(
-        self, tx: Transaction, bead: Bead, step_id: StepId, decide: Decide
-    ) -> tuple[BeadEffect | None, tuple[BeadId, ...]]:
-        if open_runs_of(tx, step_id) or not effects.join_step(tx, step_id):
-            return None, ()
-        runs = [records.run(row) for row in effects.settled_runs(tx, step_id)]
-        effect = decide(JoinedStep(bead=bead, runs=runs))
-        return effect, effects.apply_effect(tx, bead, effect, runs[0] if runs else None)
+    def _move_bead(
+        self, tx: Transaction, bead_row: Row[Any], only: Run | None, step_id: StepId, decide: Decide
+    ) -> tuple[BeadEffect, tuple[BeadId, ...]]:
+        """Decide about a step that was joined, and do it. `only` is its run when it had one."""
+        runs = [only] if only is not None else [records.run(row) for row in effects.settled_runs(tx, step_id)]
+        effect = decide(JoinedStep(bead=records.bead(bead_row), runs=runs))
+        return effect, effects.apply_effect(tx, bead_row, effect, runs[0] if runs else None)
 
     def note_failed_settle(self, run_id: RunId, cause: str, *, max_failures: int) -> int:
         """Count a settle that raised; return how many there were, 0 when the run does not wait for one any more.
@@ -106,7 +104,7 @@ class SettlingRecords:
     def _finish_landing(self, key: BeadKey, effect: BeadEffect) -> tuple[BeadId, ...]:
         with self._units.begin() as tx:
             tx.lock_project(key.project_id)
-            row = beads.row_of(tx, key)
+            row = effects.lock_bead(tx, key)
             if row is None:
                 return ()
             last_run = tx.connection.execute(
@@ -115,7 +113,7 @@ class SettlingRecords:
                 .order_by(_RUNS.c.created_at.desc())
                 .limit(1)
             ).one_or_none()
-            return effects.apply_effect(tx, records.bead(row), effect, records.run(last_run) if last_run else None)
+            return effects.apply_effect(tx, row, effect, records.run(last_run) if last_run else None)
 
     def escalate(self, key: BeadKey, escalation: Escalation) -> Decision:
         """Block a bead behind a decision; raises `NotFoundError` for an unknown bead."""
@@ -216,15 +214,8 @@ def withdraw(tx: Transaction, row: Any, reason: str) -> bool:
             values={"refusal": reason},
         )
         if returned is not None:
-            history.add_event(tx, "bead.open", bead=run.bead_key, run_id=run.id, reason=reason)
+            history.add_event(tx, "bead.open", bead=run.bead_key, run_id=run.id, move=BeadEvent.RETURN, reason=reason)
     return True
-
-
-def _bead_of(tx: Transaction, run_id: RunId) -> BeadKey | None:
-    row = tx.connection.execute(
-        select(_RUNS.c.project_id, _RUNS.c.bead_id).where(_RUNS.c.id == run_id, _RUNS.c.state == RunState.REPORTED)
-    ).one_or_none()
-    return BeadKey.of(row.project_id, row.bead_id) if row else None
 
 
 def _pending(row: Any) -> PendingTask:

@@ -15,6 +15,7 @@ class Units:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine = engine
         self.clock = clock
+        self._singles = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
@@ -24,6 +25,12 @@ class Units:
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
-        """Open a transaction that only reads; it is rolled back."""
-        with self.engine.connect() as connection:
+        """Open a connection for reading; each statement sees what is committed when it begins."""
+        with self.single() as tx:
+            yield tx
+
+    @contextmanager
+    def single(self) -> Iterator[Transaction]:
+        """Open a connection on which each statement is a transaction: for writes that are one statement."""
+        with self._singles.connect() as connection:
             yield Transaction(connection, self.clock)

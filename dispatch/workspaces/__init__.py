@@ -4,6 +4,7 @@ from dispatch.workspaces.branches import branch_name
 from dispatch.workspaces.exclusion import ignore_home
 from dispatch.workspaces.landing import land
 from dispatch.workspaces.repository import Repository
+from dispatch.workspaces.scratch import collect_scratch, drop_scratch, make_scratch
 from dispatch.workspaces.worktrees import GitWorktrees, Worktree
 
 __all__ = [
@@ -11,6 +12,9 @@ __all__ = [
     "Repository",
     "Worktree",
     "branch_name",
+    "collect_scratch",
+    "drop_scratch",
     "ignore_home",
     "land",
+    "make_scratch",
 ]

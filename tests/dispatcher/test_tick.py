@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from dispatch.dispatcher import Dispatcher, Tick
+from dispatch.dispatcher.dispatcher import RoundReport
 from dispatch.dispatcher.tick import MAX_ROUNDS
-from dispatch.models.identity import ProjectId, RunId
+from dispatch.models.dispatching import Plan
+from dispatch.models.identity import RunId
 from dispatch.models.outcome import Completed, Lost
 from dispatch.results import ResultHandler
 
@@ -147,13 +149,15 @@ class _Rescue:
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
             self.passes.append(name)
-            answer = getattr(self._real, name)(*arguments, **named)
-            if name == "wanted" and self._more > 0:
-                self._more -= 1
-                return answer + self._more + 1
-            return answer
+            return getattr(self._real, name)(*arguments, **named)
 
         return call
+
+    def somebody_asks(self) -> None:
+        """Count a wish, as long as there is one more."""
+        if self._more > 0:
+            self._more -= 1
+            self._real.count_wish()
 
 
 class _Stores:
@@ -169,9 +173,14 @@ def _watched(scene: Any, bus: Any, more: int) -> tuple[Tick, _Rescue, list[str]]
         swept.append("sweep")
 
     class Watched(Dispatcher):
-        def dispatch(self, project_id: ProjectId | None = None, limit: int | None = None) -> list[Any]:
+        def round(self, *arguments: Any, **named: Any) -> RoundReport:
             swept.append("dispatch")
-            return super().dispatch(project_id, limit)
+            return super().round(*arguments, **named)
+
+        def _decide(self, *arguments: Any) -> Plan:
+            plan = super()._decide(*arguments)
+            rescue.somebody_asks()
+            return plan
 
     dispatcher = Watched(scene.store, bus, scene.settings)
     return Tick(_Stores(rescue), dispatcher, bus, scene.settings, sweep=sweep), rescue, swept
@@ -188,7 +197,6 @@ def test_the_passes_come_in_their_order(scene: Any, bus: Any) -> None:
         "unpublished",
         "stale_landings",
         "dispatch",
-        "wanted",
     ]
 
 
@@ -202,13 +210,14 @@ def test_an_armed_tick_buries_and_ends_leases_as_well(scene: Any, bus: Any) -> N
     assert passes[:4] == ["beat", "stop_overdue", "bury_incarnations", "expire_leases"]
 
 
-@pytest.mark.parametrize(("more", "rounds"), [(0, 1), (1, 3), (50, MAX_ROUNDS)])
+@pytest.mark.parametrize(("more", "rounds"), [(0, 1), (1, 2), (50, MAX_ROUNDS)])
 def test_a_tick_goes_round_again_while_somebody_asks_but_not_for_ever(
     scene: Any, bus: Any, more: int, rounds: int
 ) -> None:
     tick, _, passes = _watched(scene, bus, more)
     tick.run()
     assert passes.count("dispatch") == rounds
+    assert bus.nudges == (1 if more > rounds else 0), "what is still wished for is left to somebody else"
 
 
 def test_two_ticks_at_once_dispatch_every_bead_once(scene: Any, bus: Any, tick: Tick, at_once: Any) -> None:
@@ -218,3 +227,41 @@ def test_two_ticks_at_once_dispatch_every_bead_once(scene: Any, bus: Any, tick: 
     reports = at_once([tick.run] * 3)
     assert sum(report.dispatched for report in reports) == 6
     assert len({task.run_id for task in bus.tasks}) == len(bus.tasks) == 6
+
+
+def test_a_nudge_dispatches_without_rescue_and_lets_the_next_wish_be_published(scene: Any, bus: Any) -> None:
+    tick, _, passes = _watched(scene, bus, 0)
+    alive = timedelta(seconds=4)
+    scene.worker()
+    scene.bead()
+    assert [scene.store.rescue.want(queued_for=alive) for _ in range(2)] == [True, False]
+    assert tick.nudged() == 1
+    assert passes == ["take_nudge", "dispatch"]
+    assert scene.store.rescue.want(queued_for=alive) is True
+
+
+def test_whoever_finds_a_round_under_way_leaves_its_wish_to_it(scene: Any, bus: Any, tick: Tick) -> None:
+    scene.worker(agents=2)
+    with scene.store.dispatching.round():
+        scene.bead("shop-1")
+        scene.store.rescue.count_wish()
+        assert tick.go_on() == 0
+    assert tick.go_on() == 1
+
+
+def test_a_wish_that_is_counted_during_a_round_is_seen_by_that_round(scene: Any, bus: Any, tick: Tick) -> None:
+    scene.worker(agents=2)
+
+    class Late(Dispatcher):
+        """Somebody settles a run after this round has looked, and finds it under way."""
+
+        def _decide(self, *arguments: Any) -> Plan:
+            plan = super()._decide(*arguments)
+            if not plan.placements:
+                scene.bead("shop-1")
+                scene.store.rescue.count_wish()
+                assert tick.go_on() == 0
+            return plan
+
+    late = Tick(scene.store, Late(scene.store, bus, scene.settings), bus, scene.settings, sweep=lambda _: None)
+    assert late.go_on() == 1

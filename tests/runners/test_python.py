@@ -132,7 +132,7 @@ def test_nothing_that_a_function_started_is_left(make_stage, function, living, e
     stage.run(runner)
 
     assert not living(stage.pids)
-    assert [process.cmdline()[-2].split(":")[1] for process in servers()] == ["work"]
+    assert [process.cmdline()[-3].split(":")[1] for process in servers()] == ["work"]
 
 
 def test_stopping_and_abandoning_work_as_for_programs(make_stage, function, living):

@@ -61,7 +61,8 @@ def test_a_row_moves_as_its_table_allows_and_not_otherwise(
     found: dict[tuple[str, str], str] = {}
     for event in moves:
         for state in states:
-            with scene.store.units.read() as tx:
+            with scene.store.engine.connect() as connection:
+                tx = Transaction(connection, scene.clock)
                 where = _insert(tx, table, state, worker)
                 moved = guard.move_one(tx.connection, table, event, where)
                 now = tx.connection.execute(select(column).where(where)).scalar_one()

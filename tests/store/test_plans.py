@@ -47,10 +47,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _explain(scene: Any, hints: list[str], limit: int) -> dict[str, Any]:
     with scene.store.units.read() as tx:
-        answer = tx.connection.execute(
-            text(f"EXPLAIN (ANALYZE, FORMAT JSON) {_CANDIDATES.text}"),
-            {"projects": ["shop"] * len(hints), "hints": hints, "limits": [limit] * len(hints), "now": scene.clock.at},
-        ).scalar_one()
+        lanes = {"projects": ["shop"] * len(hints), "hints": hints, "limits": [limit] * len(hints)}
+        ((answer,),) = tx.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {_CANDIDATES}", **lanes, now=scene.clock.at)
     plan: dict[str, Any] = (answer if isinstance(answer, list) else json.loads(answer))[0]["Plan"]
     return plan
 

@@ -253,14 +253,25 @@ def test_a_report_for_a_run_that_nobody_knows_is_refused(scene: Any) -> None:
 # What is noted beside
 
 
+def test_a_report_says_that_no_process_is_left_to_end_and_an_ended_lease_does_not(scene: Any) -> None:
+    worker = scene.worker(agents=2)
+    process = {"base_sha": None, "host": "here", "boot_id": "b", "process_group": 7, "started": 1.5}
+    done, lost = (scene.start(scene.claimed(scene.bead(f"shop-{number}")), worker) for number in (1, 2))
+    for started in (done, lost):
+        scene.store.running.note_process(started.run.id, started.token, **process)
+    assert scene.report(done, Completed(nothing_to_do=True))
+    scene.clock.advance(LEASE)
+    scene.store.rescue.expire_leases()
+    assert (scene.run(done.run.id).process_group, scene.run(done.run.id).process_started) == (7, None)
+    assert (scene.run(lost.run.id).process_group, scene.run(lost.run.id).process_started) == (7, 1.5)
+
+
 def test_base_and_process_are_noted_by_who_holds_the_token_only(scene: Any) -> None:
     worker = scene.worker()
     started = scene.start(scene.claimed(scene.bead()), worker)
-    process = {"host": "here", "boot_id": "b", "process_group": 7, "started": 1.5}
-    scene.store.running.note_base(started.run.id, uuid4(), "f" * 40)
+    process = {"base_sha": "b" * 40, "host": "here", "boot_id": "b", "process_group": 7, "started": 1.5}
     scene.store.running.note_process(started.run.id, uuid4(), **process)
     assert (scene.run(started.run.id).base_sha, scene.run(started.run.id).host) == (None, None)
-    scene.store.running.note_base(started.run.id, started.token, "b" * 40)
     scene.store.running.note_process(started.run.id, started.token, **process)
     run = scene.run(started.run.id)
     assert (run.base_sha, run.host, run.boot_id, run.process_group, run.process_started) == (

@@ -199,7 +199,7 @@ def test_a_worker_told_to_end_hands_its_run_back_and_another_one_goes_on(deploym
     deployment.await_status(key, "closed")
     first, second = deployment.runs(key)
     assert first.outcome == Cancelled(cause="handback")
-    assert not psutil.pid_exists(first.process_group)
+    assert not psutil.pid_exists(run.process_group)
     assert second.base_sha == first.commit_sha
     assert deployment.git("show", f"{first.commit_sha}:back-wip.txt") == "wip"
     assert not second.agent_name.startswith(f"{worker}@")
@@ -226,7 +226,7 @@ def test_a_pool_process_that_is_killed_loses_its_run_soon_and_the_worker_goes_on
     await_handled(deployment, ERRBACK_TASK, hurried + 1)
     first, second = deployment.runs(key)
     assert isinstance(first.outcome, Lost)
-    assert not psutil.pid_exists(first.process_group)
+    assert not psutil.pid_exists(run.process_group)
     # What it had written was kept by the next attempt on this host, and counts as its own work.
     assert deployment.git("show", f"{second.commit_sha}:killed-wip.txt") == "wip"
     assert deployment.bead(key).hops == 1

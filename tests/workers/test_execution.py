@@ -19,6 +19,7 @@ from dispatch.models.identity import IncarnationId, uuid7
 from dispatch.models.messages import ActionEvent, ResultMessage
 from dispatch.models.outcome import Cancelled, Completed, Failed, Lost, TimedOut
 from dispatch.models.states import RunState, StopReason
+from dispatch.store.projects import ProjectRecords
 from dispatch.store.running import RunningRecords
 from dispatch.workspaces import GitWorktrees
 from workers.attempt import Attempt
@@ -150,7 +151,7 @@ def test_where_the_agent_runs_is_noted_later_when_the_database_is_away_at_its_st
 def test_a_database_that_was_away_in_between_is_nobodys_failure(
     shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
 ) -> None:
-    fail_once(monkeypatch, RunningRecords, "note_base", away())
+    fail_once(monkeypatch, ProjectRecords, "get", away())
     assert isinstance(execute(shop, WRITES).outcome, Lost)
 
 

@@ -1,7 +1,8 @@
 """The fork server of the python runner: imports an agent function once, then forks one guarded child a run.
 
-`python -m workers.runners.fork_server CONTROL_FD MODULE:FUNCTION PYTHONPATH` does one run at a time, in one thread,
-and is the guard of its children: they end with the worker, without its pulses, and with everything they started.
+`python -m workers.runners.fork_server CONTROL_FD MODULE:FUNCTION RUNS PYTHONPATH` does one run at a time, in one
+thread, and is the guard of its children: they end with the worker, without its pulses, and with everything they
+started. A child does RUNS runs at most.
 Between runs it waits for its worker, and exits when that is gone. Its own module search path comes from the worker;
 `PYTHONPATH` is what the agent's environment has instead, or empty.
 
@@ -41,7 +42,7 @@ class _Order(NamedTuple):
 
 
 def main(arguments: list[str]) -> None:
-    control_fd, target, python_path = arguments
+    control_fd, target, runs, python_path = arguments
     control = open_control(int(control_fd))
     os.environ.pop("PYTHONPATH", None)
     if python_path:
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> None:
     _silence()
     gc.collect()
     gc.freeze()  # a child's collector then leaves the shared pages alone
-    _serve(Supervisor(control), function)
+    _serve(Supervisor(control), function, int(runs))
 
 
 def _refuse_slow_import(_number: int, _frame: object) -> None:
@@ -82,27 +83,40 @@ def _silence() -> None:
     os.close(null)
 
 
-def _serve(supervisor: Supervisor, function: AgentFunction) -> None:
-    """Fork each child before its order comes, so that no run waits for a fork. Until then it ends with us."""
+def _serve(supervisor: Supervisor, function: AgentFunction, runs: int) -> None:
+    """Fork each child before its order comes, so that no run waits for a fork. Until then it ends with us.
+
+    A child does up to `runs` runs, as long as each leaves it as it was.
+    """
     while not supervisor.worker_gone:
         ours, theirs = socket.socketpair()
         child = os.fork()
         if child == 0:
             supervisor.control.close()
             ours.close()
-            _become_agent(function, theirs)
+            _become_agent(function, theirs, runs)
         theirs.close()
-        ticks = start_ticks(child)
         with ours:
-            order = _receive(supervisor)
-            if order is None:
+            if not _use_child(supervisor, child, ours, runs):
                 return
-            supervisor.report("started", pid=child, start_ticks=ticks)
-            with suppress(BrokenPipeError):  # somebody killed the waiting child: the watch will report it
-                socket.send_fds(ours, [order.text], order.descriptors)
+
+
+def _use_child(supervisor: Supervisor, child: int, orders: socket.socket, runs: int) -> bool:
+    """Give a child its runs, one after the other; False when the worker is gone."""
+    ticks = start_ticks(child)
+    for left in reversed(range(runs)):
+        order = _receive(supervisor)
+        if order is None:
+            return False
+        supervisor.report("started", pid=child, start_ticks=ticks)
+        with suppress(BrokenPipeError):  # somebody killed the waiting child: the watch will report it
+            socket.send_fds(orders, [order.text], order.descriptors)
         for descriptor in order.descriptors:
             os.close(descriptor)
-        supervisor.watch(child, order.facts["pulse_limit"], order.facts["grace"])
+        facts = order.facts
+        if not supervisor.watch(child, facts["pulse_limit"], facts["grace"], orders if left else None):
+            break
+    return True
 
 
 def _receive(supervisor: Supervisor) -> _Order | None:
@@ -128,18 +142,25 @@ def _receive_order(source: socket.socket) -> _Order | None:
     return _Order(text, descriptors)
 
 
-def _become_agent(function: AgentFunction, orders: socket.socket) -> NoReturn:
+def _become_agent(function: AgentFunction, orders: socket.socket, runs: int) -> NoReturn:
     code = 1
     try:
         become_leader()
         warm_up()
-        with orders:
+        environment = dict(os.environ)
+        for left in reversed(range(runs)):
             order = _receive_order(orders)
-        if order is not None:
+            if order is None:
+                break
             _run(function, order)
             code = 0
+            if not left or not _is_as_before():
+                break
+            _leave_run(environment)
+            orders.send(b"d")
     except BaseException:  # noqa: BLE001 a forked child must never return into the server's loop
         traceback.print_exc()
+        code = 1
     finally:
         _flush()
         os._exit(code)
@@ -154,6 +175,26 @@ def _run(function: AgentFunction, order: _Order) -> None:
     os.environ[ASSIGNMENT_VARIABLE] = facts["assignment"]
     os.chdir(facts["workspace"])
     perform(function, Path(facts["assignment"]), events)
+    os.close(events)
+
+
+def _is_as_before() -> bool:
+    """Tell whether a run left no thread, no process and no handler of a signal in this process."""
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        alone = len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208
+        return alone and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and not signal.alarm(0)
+    return False
+
+
+def _leave_run(environment: dict[str, str]) -> None:
+    """Let go of the run's output, directory and environment."""
+    _silence()
+    os.chdir("/")
+    if dict(os.environ) != environment:
+        os.environ.clear()
+        os.environ.update(environment)
 
 
 def _flush() -> None:

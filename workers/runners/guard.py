@@ -98,6 +98,12 @@ def groups_below(ancestor: int) -> dict[int, set[int]]:
     return groups
 
 
+def _children(pid: int) -> list[int]:
+    """Return the children of all threads of a process (Linux). Raises OSError where the system does not tell."""
+    found = (Path(f"/proc/{pid}/task/{thread}/children").read_text() for thread in os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
+    return [int(child) for line in found for child in line.split()]
+
+
 def become_leader() -> None:
     """Make a forked child the first of a session of its own, marked, and undo what its parents did to signals.
 
@@ -164,11 +170,12 @@ class Supervisor:
         except OSError:
             self.worker_gone = True
 
-    def watch(self, child: int, pulse_limit: float, grace: float) -> None:
+    def watch(self, child: int, pulse_limit: float, grace: float, done: socket.socket | None = None) -> bool:
         """Stay with a child until it and all its descendants are gone, then report how it ended.
 
         Without a worker, or after `pulse_limit` seconds without a pulse, the child gets SIGTERM, and SIGKILL `grace`
-        seconds later. A child that ends by itself takes what it left running with it.
+        seconds later. A child that ends by itself takes what it left running with it. One that says on `done` that its
+        work is done may live on, when nobody asked it to end and it is alone; returns whether it does.
         """
         self._child, self._status = child, None
         cause = ""
@@ -176,20 +183,27 @@ class Supervisor:
         last_pulse = boot_clock()
         self._reap()
         while self._status is None:
-            orders = self._wait(min(_TICK, pulse_limit, max(0.0, kill_at - boot_clock())))
+            orders = self._wait(min(_TICK, pulse_limit, max(0.0, kill_at - boot_clock())), done)
             now = boot_clock()
             if PULSE in orders:
                 last_pulse = now
             if KILL in orders or now >= kill_at:
                 break
             if TERMINATE in orders:
+                done = None
                 self._terminate()
+            if done is not None and self._is_done(done):
+                if not cause and self._has_only(child):
+                    self.report("ended", code=0, signal=None, cause="", leftovers=0)
+                    return True
+                break
             if not cause and (self.worker_gone or now - last_pulse > pulse_limit):
                 cause = WORKER_GONE if self.worker_gone else SILENCE
                 kill_at = now + grace
                 self._terminate()
         leftovers = self._end_all()
         self.report("ended", **self._exit(), cause=cause, leftovers=leftovers)
+        return False
 
     def _exit(self) -> dict[str, int | None]:
         status = self._status
@@ -199,9 +213,29 @@ class Supervisor:
             return {"code": None, "signal": os.WTERMSIG(status)}
         return {"code": os.WEXITSTATUS(status), "signal": None}
 
-    def _wait(self, seconds: float) -> bytes:
-        """Return the orders that came within `seconds`, or sooner nothing when a child ended."""
+    def _is_done(self, done: socket.socket) -> bool:
+        """Tell whether the child says that its work is done. A child that ended says nothing any more."""
+        try:
+            return bool(done.recv(1, socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+
+    def _has_only(self, child: int) -> bool:
+        """Tell whether nothing but the child runs below: neither what it started nor what that left behind.
+
+        Where the system does not list the children of a process, the answer is no.
+        """
+        self._reap()
+        try:
+            return _children(os.getpid()) == [child] and not _children(child)
+        except OSError:
+            return False
+
+    def _wait(self, seconds: float, done: socket.socket | None = None) -> bytes:
+        """Return the orders that came within `seconds`, or sooner nothing when a child ended or is done."""
         sources: list[Any] = [self._wake] if self.worker_gone else [self.control, self._wake]
+        if done is not None:
+            sources.append(done)
         orders, self.pending = self.pending, b""
         ready = select.select(sources, (), (), 0 if orders else seconds)[0]
         if self.control in ready:

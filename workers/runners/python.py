@@ -32,6 +32,10 @@ class PythonRunner:
     what it does meanwhile (`Emit`). It runs in the workspace, and what it prints goes to the run's `agent.log`.
     `env` and `pass_env` are as for `CommandRunner`.
 
+    Each run has a process of its own. With `runs_per_process` above 1 one process may do so many, one after the other,
+    as long as each leaves no thread, process or signal handler behind: that is cheaper, and what a run changes in the
+    modules is there in the next one.
+
     The module is imported once a worker process, in a fork server that starts with the first run; a run then costs a
     fork. So the import must start no threads and no processes. Runs at the same time get a server each, which is kept
     for later ones. A forked child of this process makes servers of its own. All servers end with their process, or
@@ -40,7 +44,13 @@ class PythonRunner:
     Raises ConfigurationError for a target of another form and for variables of dispatch itself.
     """
 
-    def __init__(self, target: str, env: Mapping[str, str] | None = None, pass_env: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        target: str,
+        env: Mapping[str, str] | None = None,
+        pass_env: Sequence[str] = (),
+        runs_per_process: int = 1,
+    ) -> None:
         module, _, function = target.partition(":")
         if not all(part.isidentifier() for part in (*module.split("."), *function.split("."))):
             raise ConfigurationError(
@@ -49,6 +59,7 @@ class PythonRunner:
                 cure='Write it as "package.module:function".',
             )
         self._target = target
+        self._runs_per_process = runs_per_process
         self._env = dict(env or {})
         self._pass_env = tuple(pass_env)
         check_names((*self._env, *self._pass_env))
@@ -94,7 +105,7 @@ class PythonRunner:
         search_path = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)
         interpreter = [sys.executable, "-P", "-X", "utf8", "-m", _SERVER_MODULE]
         return GuardLink.start(
-            [*interpreter, "{control}", self._target, environment.get("PYTHONPATH", "")],
+            [*interpreter, "{control}", self._target, str(self._runs_per_process), environment.get("PYTHONPATH", "")],
             environment=environment | {"PYTHONPATH": search_path, PROCESS_MARK: MARK_ROOM},
             stdout=output,
             stderr=output,

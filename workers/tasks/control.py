@@ -15,5 +15,5 @@ def tick() -> int:
 
 @app.task(name=NUDGE_TASK, ignore_result=True, time_limit=_LIMIT)
 def nudge() -> int:
-    """Do what a tick does, now."""
-    return system().tick.run().dispatched
+    """Dispatch what has become possible."""
+    return system().tick.nudged()

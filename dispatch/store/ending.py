@@ -1,0 +1,60 @@
+"""The end of a run in one statement: the run settled, its agent freed, and its step joined when it was the last.
+
+The caller holds the project's lock and the bead's row, and no run of a step is settled without them: so what this
+statement sees of the others does not change before it commits.
+"""
+
+from typing import Any
+
+from dispatch.models.identity import RunId
+from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, RunEvent, StepEvent
+from dispatch.store import guard, schema
+from dispatch.store.transaction import Transaction
+from dispatch.store.written import NOW, written
+
+_AGENTS = schema.agents
+_SETTLE = written(
+    f"""
+WITH settled AS (
+    UPDATE runs SET state = {guard.target(schema.runs, RunEvent.SETTLE)}, settled_at = {NOW}
+    WHERE id = :run AND state IN {guard.sources(schema.runs, RunEvent.SETTLE)}
+    RETURNING *
+),
+freed AS (
+    UPDATE agents SET
+        state = CASE WHEN incarnations.gone THEN {guard.target(_AGENTS, AgentEvent.LEAVE)}
+            ELSE {guard.target(_AGENTS, AgentEvent.FREE)} END,
+        last_used_at = CASE WHEN agents.state = '{AgentState.WORKING}' THEN settled.settled_at
+            ELSE agents.last_used_at END
+    FROM settled, incarnations
+    WHERE agents.id = settled.agent_id AND incarnations.id = agents.incarnation_id
+      AND CASE WHEN incarnations.gone THEN agents.state IN {guard.sources(_AGENTS, AgentEvent.LEAVE)}
+          ELSE agents.state IN {guard.sources(_AGENTS, AgentEvent.FREE)} END
+),
+joined AS (
+    UPDATE steps SET state = {guard.target(schema.steps, StepEvent.JOIN)}, joined_at = settled.settled_at FROM settled
+    WHERE steps.id = settled.step_id AND steps.state IN {guard.sources(schema.steps, StepEvent.JOIN)}
+      AND NOT EXISTS (
+          SELECT FROM runs
+          WHERE runs.step_id = steps.id AND runs.id <> :run AND runs.state IN {guard.states(OPEN_RUN_STATES)}
+      )
+    RETURNING steps.id, steps.size
+),
+told AS (
+    INSERT INTO events (at, kind, project_id, bead_id, run_id, data)
+    SELECT settled_at, 'run.settled', project_id, bead_id, id, jsonb_build_object(
+        'attempt', attempt, 'role', role, 'agent', agent_id, 'outcome', outcome->>'kind', 'commit', commit_sha
+    )
+    FROM settled
+)
+SELECT settled.*, joined.size AS joined_size FROM settled LEFT JOIN joined ON true
+"""
+)
+
+
+def settle_run(tx: Transaction, run_id: RunId) -> Any:
+    """Settle a reported run and return its row; None: it is not reported.
+
+    The row also has `joined_size`: the number of the step's runs when this one joined it, else NULL.
+    """
+    return tx.run_one(_SETTLE, run=run_id, now=tx.given)
