@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable
@@ -13,19 +14,22 @@ from uuid import uuid4
 import pytest
 from billiard.pool import soft_timeout_sighandler
 from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import text
 
 from dispatch.errors import GitError
-from dispatch.models.identity import IncarnationId, uuid7
+from dispatch.models.identity import IncarnationId, RunId, uuid7
 from dispatch.models.messages import ActionEvent, ResultMessage
 from dispatch.models.outcome import Cancelled, Completed, Failed, Lost, TimedOut
 from dispatch.models.states import RunState, StopReason
+from dispatch.settings import Workspace
 from dispatch.store.projects import ProjectRecords
 from dispatch.store.running import RunningRecords
-from dispatch.workspaces import GitWorktrees
+from dispatch.workspaces import GitWorktrees, make_scratch
 from workers.attempt import Attempt
 from workers.execution import RunExecutor, StartRefusedError
 from workers.registry import RunnerRegistry
 from workers.runners import ProcessIdentity
+from workers.settling import collect_worktrees
 
 WRITES = "pathlib.Path('made.txt').write_text('made\\n')"
 WAITS = f"{WRITES}; say(type='progress', message='waiting'); time.sleep(600)"
@@ -311,3 +315,52 @@ def test_an_agent_that_loses_its_git_file_does_not_find_the_repository_around_th
 
     assert isinstance(run.outcome, Completed)
     assert git(shop, "show", f"{run.commit_sha}:found.txt") == "no repository"
+
+
+def without_worktree(shop: Any) -> None:
+    """Let the project's runner work in an empty directory from now on."""
+    (name,) = shop.system.settings.runners
+    runners = {name: shop.system.settings.runners[name].model_copy(update={"workspace": Workspace.EMPTY})}
+    shop.system = replace(shop.system, settings=shop.system.settings.model_copy(update={"runners": runners}))
+
+
+def test_a_run_without_a_worktree_works_in_an_empty_directory_and_changes_nothing(shop: Any) -> None:
+    without_worktree(shop)
+    says = "say(type='progress', message=os.getcwd() + ' ' + str(os.listdir()))"
+    seen: list[Any] = []
+    run = execute(shop, f"{says}; {WRITES}", watch=seen.append)
+    assert (run.outcome, run.base_sha, run.commit_sha) == (Completed(), None, None)
+    directory, _, content = seen[0].message.partition(" ")
+    assert content == "[]"
+    assert not os.path.exists(directory)  # noqa: PTH110
+    assert list(shop.system.worktrees_directory.iterdir()) == []
+    assert git(shop, "for-each-ref", "refs/dispatch") == ""
+
+
+def test_a_run_without_a_worktree_keeps_the_work_that_a_dead_attempt_with_one_left(shop: Any) -> None:
+    key = shop.add("a", WRITES)
+    dead = Attempt(shop.system, shop.started(key))
+    dead.prepare()
+    assert dead._workspace is not None
+    (dead._workspace / "half.txt").write_text("half")
+    dead._note_process(ProcessIdentity(socket.gethostname(), "another boot", 1, 1.0))
+    with shop.store.engine.begin() as connection:
+        connection.execute(text("UPDATE runs SET lease_until = clock_timestamp() - interval '1 second'"))
+    (lost,) = shop.store.rescue.expire_leases()
+    shop.system.results.settle(lost)
+    without_worktree(shop)
+    run = shop.run(executor(shop).execute(shop.order(key)))
+    assert run.outcome == Completed()
+    assert git(shop, "show", f"{run.commit_sha}:half.txt") == "half"
+    assert run.base_sha == git(shop, "rev-parse", "main")
+
+
+def test_what_a_dead_worker_left_in_an_empty_directory_is_collected(shop: Any) -> None:
+    run_id = RunId(uuid7())
+    path = make_scratch(shop.system.worktrees_directory, run_id)
+    attempt = Attempt(shop.system, shop.started(shop.add("a")))
+    attempt.prepare(Workspace.EMPTY)
+    assert collect_worktrees(shop.system) == 1
+    assert not path.exists()
+    assert attempt._workspace is not None
+    assert attempt._workspace.exists(), "its run is open"
