@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(or $(wildcard $(VENV)/bin/uv),uv)
 PYTEST_ARGS ?= -n 2 --dist loadfile
-BENCHMARKS ?= benchmarks/*.py
+BENCHMARKS ?=
+OUT ?= .bench/results.json
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -44,8 +45,8 @@ lint: $(INSTALLED) ## check format, style, types and the import contract
 
 check: lint test ## all that a change has to pass: lint, then test
 
-bench: $(INSTALLED) ## run the benchmarks (BENCHMARKS=benchmarks/one.py to choose)
-	@set -e; for benchmark in $(BENCHMARKS); do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+bench: $(INSTALLED) ## measure, in about 3 minutes (BENCHMARKS=benchmarks/tick.py to choose, OUT=file.json, SHORT=1 to try)
+	$(BIN)/python -m benchmarks $(BENCHMARKS) --out "$(OUT)" $(if $(SHORT),--short)
 
 lock: ## pin the dependencies anew, with hashes (needs uv; LOCK_ARGS=--upgrade for the newest)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -1,21 +1,36 @@
-"""A bare Celery application with the worker settings of dispatch: what the walk is measured against."""
+"""Bare Celery beside dispatch: `celery -A benchmarks.parts.bare`, the very application of `workers` with other tasks.
 
-import os
-from typing import Any
+So broker, result backend, serializers, events and options of the workers are the same on both sides; the key prefix,
+given by the environment, keeps them apart. As in dispatch, a worker of its own publishes and another runs the bodies.
+"""
 
-from dispatch.bus.celery import make_app
-from dispatch.settings import Settings, load_settings
+import time
 
-settings: Settings = load_settings()
-app = make_app(settings, os.environ["BARE_BROKER"], os.environ["BARE_BROKER"])
+from celery import chord
+
+from benchmarks.parts.bare_names import BODY, DONE, NOOP, PUBLISH
+from dispatch.models.queues import RESULTS_QUEUE
+from workers.app import app
+
+app.conf.imports = ()
 
 
-@app.task(name="bare.noop")
-def noop(message: dict[str, Any]) -> str:
-    return str(message["run_id"])
+@app.task(name=PUBLISH, ignore_result=True)
+def publish(count: int, queue: str) -> None:
+    """Publish chords of one no-op, one after the other."""
+    for _ in range(count):
+        body = app.signature(BODY).set(queue=RESULTS_QUEUE, ignore_result=True)
+        chord([app.signature(NOOP, args=[time.time()], immutable=True).set(queue=queue)], body, app=app).apply_async()
 
 
-@app.task(name="bare.body", ignore_result=True)
-def body(run_ids: list[str]) -> None:
-    """Count that a chord has ended, where the benchmark waits for it."""
-    app.backend.client.incr(f"{settings.key_prefix}:bare-done")
+@app.task(name=NOOP)
+def noop(published_at: float) -> list[float]:
+    """Return when this was published and when it started."""
+    return [published_at, time.time()]
+
+
+@app.task(name=BODY, ignore_result=True)
+def body(results: list[list[float]]) -> None:
+    """Tell the benchmark when the chord was published, started and ended."""
+    published_at, started_at = results[0]
+    app.backend.client.rpush(DONE, f"{published_at} {started_at} {time.time()}")

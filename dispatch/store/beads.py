@@ -21,7 +21,7 @@ from dispatch.models.bead import (
 )
 from dispatch.models.identity import BeadId, BeadKey, ProjectId
 from dispatch.models.states import BeadStatus
-from dispatch.store import records, schema
+from dispatch.store import guard, records, schema
 from dispatch.store.transaction import Transaction
 
 _BEADS = schema.beads
@@ -88,7 +88,7 @@ def count_ready(tx: Transaction, project_id: ProjectId) -> int:
 
 def _is_ready(tx: Transaction, project_id: ProjectId, as_tracker: bool) -> list[Any]:
     beads = _BEADS
-    conditions = [beads.c.project_id == project_id, beads.c.status == BeadStatus.OPEN, ~beads.c.blocked]
+    conditions = [beads.c.project_id == project_id, guard.within(beads.c.status, [BeadStatus.OPEN]), ~beads.c.blocked]
     if not as_tracker:
         return [*conditions, beads.c.dispatchable, may_go(tx)]
     return [
@@ -134,7 +134,7 @@ def blockers(tx: Transaction, key: BeadKey) -> list[Blocker]:
 
 
 def _is_done(bead: Any) -> Any:
-    return or_(bead.c.pinned, bead.c.status.in_(sorted(DONE_STATUSES)))
+    return or_(bead.c.pinned, guard.within(bead.c.status, DONE_STATUSES))
 
 
 def _awaits_children(target: Any) -> Any:
@@ -146,7 +146,8 @@ def _awaits_children(target: Any) -> Any:
         .where(kin.c.project_id == target.c.project_id, kin.c.depends_on_id == target.c.id, kin.c.type == PARENT_TYPE)
     )
     released = and_(
-        _EDGES.c.metadata.contains('"any-children"'), children.where(child.c.status == BeadStatus.CLOSED).exists()
+        _EDGES.c.metadata.contains('"any-children"'),
+        children.where(guard.within(child.c.status, [BeadStatus.CLOSED])).exists(),
     )
     return and_(children.where(~_is_done(child)).exists(), ~released)
 
@@ -219,7 +220,7 @@ def many(tx: Transaction, keys: Sequence[BeadKey]) -> dict[BeadKey, Bead]:
 
 def count_by_status(tx: Transaction, project_id: ProjectId | None = None) -> dict[str, int]:
     """Count beads by status, of one project or of all; blocked open ones count as `blocked`."""
-    waiting = and_(_BEADS.c.status == BeadStatus.OPEN, _BEADS.c.blocked)
+    waiting = and_(guard.within(_BEADS.c.status, [BeadStatus.OPEN]), _BEADS.c.blocked)
     state = case((waiting, BeadStatus.BLOCKED), else_=_BEADS.c.status).label("state")
     statement: Select[Any] = select(state, func.count().label("beads")).group_by(state)
     if project_id is not None:

@@ -31,7 +31,7 @@ def lock_runs_in_vain(tx: Transaction, run_id: RunId, worker_id: IncarnationId) 
     free, which is why it took this message). Waiting for them lets a settle that is about to free an agent end first.
     """
     here = select(_AGENTS.c.id).where(_AGENTS.c.incarnation_id == worker_id, _AGENTS.c.state != AgentState.GONE)
-    in_vain = _RUNS.c.agent_id.in_(here) & _RUNS.c.state.in_([RunState.PENDING, RunState.REPORTED])
+    in_vain = _RUNS.c.agent_id.in_(here) & guard.within(_RUNS.c.state, [RunState.PENDING, RunState.REPORTED])
     statement = select(_RUNS).where(or_(_RUNS.c.id == run_id, in_vain)).order_by(_RUNS.c.id).with_for_update()
     return tx.connection.execute(statement).all()
 
@@ -47,7 +47,7 @@ def take_free_agent(tx: Transaction, run: Row[Any], worker_id: IncarnationId, *,
             return own
     idle = tx.connection.execute(
         select(_AGENTS.c.id)
-        .where(_AGENTS.c.incarnation_id == worker_id, _AGENTS.c.state == AgentState.IDLE)
+        .where(_AGENTS.c.incarnation_id == worker_id, guard.within(_AGENTS.c.state, [AgentState.IDLE]))
         .order_by(_AGENTS.c.id)
         .limit(1)
         .with_for_update(skip_locked=not wait)
@@ -119,7 +119,7 @@ def _working(tx: Transaction, agent_id: UUID | None, worker_id: IncarnationId) -
         .where(
             _AGENTS.c.id == agent_id,
             _AGENTS.c.incarnation_id == worker_id,
-            _AGENTS.c.state == AgentState.WORKING,
+            guard.within(_AGENTS.c.state, [AgentState.WORKING]),
         )
         .with_for_update()
     ).one_or_none()

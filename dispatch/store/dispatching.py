@@ -178,7 +178,7 @@ class DispatchRecords:
 
     def count_open_runs(self, project_id: ProjectId | None = None) -> int:
         runs = schema.runs
-        statement = select(func.count()).where(runs.c.state.in_(sorted(OPEN_RUN_STATES)))
+        statement = select(func.count()).where(guard.within(runs.c.state, OPEN_RUN_STATES))
         if project_id is not None:
             statement = statement.where(runs.c.project_id == project_id)
         with self._units.read() as tx:

@@ -130,7 +130,9 @@ class EditRecords:
 
     def _stop_runs(self, tx: Transaction, key: BeadKey) -> None:
         mine = (_RUNS.c.project_id == key.project_id, _RUNS.c.bead_id == key.bead_id)
-        for row in tx.connection.execute(select(_RUNS).where(*mine, _RUNS.c.state == RunState.PENDING)).all():
+        for row in tx.connection.execute(
+            select(_RUNS).where(*mine, guard.within(_RUNS.c.state, [RunState.PENDING]))
+        ).all():
             withdraw(tx, row, "The bead was closed by hand.")
         stopped = guard.move(
             tx.connection,
@@ -178,11 +180,11 @@ def _orphaned() -> Any:
         .where(
             steps.c.project_id == _BEADS.c.project_id,
             steps.c.bead_id == _BEADS.c.id,
-            steps.c.state == StepState.OPEN,
+            guard.within(steps.c.state, [StepState.OPEN]),
         )
         .exists()
     )
-    return _BEADS.c.status.in_([BeadStatus.IN_PROGRESS, BeadStatus.HOOKED]) & ~held
+    return guard.within(_BEADS.c.status, [BeadStatus.IN_PROGRESS, BeadStatus.HOOKED]) & ~held
 
 
 def _add_edge(tx: Transaction, project_id: ProjectId, edge: Dependency, document: dict[str, Any] | None) -> None:

@@ -219,7 +219,7 @@ def _open_decision_id(tx: Transaction, key: BeadKey) -> BeadId | None:
             edges.c.type.in_(sorted(BLOCKS_TYPES)),
             edges.c.ours.is_not(None),
             _BEADS.c.issue_type == "decision",
-            _BEADS.c.status == BeadStatus.OPEN,
+            guard.within(_BEADS.c.status, [BeadStatus.OPEN]),
         )
         .order_by(_BEADS.c.id)
         .limit(1)

@@ -8,7 +8,7 @@ nothing, and decides what that means.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, bindparam, update
 
 from dispatch.models.states import AGENT_MOVES, BEAD_MOVES, RUN_MOVES, STEP_MOVES, Move
 from dispatch.store import schema
@@ -38,6 +38,15 @@ def target(table: Table, event: str) -> str:
     return f"'{allowed(table, event)[1]}'"
 
 
+def within(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of some states, with these in the text of the statement.
+
+    As parameters they would not be known to a plan that PostgreSQL makes once for a prepared statement, and such a plan
+    does without the partial indexes: it would read the whole table.
+    """
+    return column.in_(bindparam(None, sorted(values), expanding=True, literal_execute=True))
+
+
 def states(values: Iterable[str]) -> str:
     """Return states as an SQL list."""
     return "(" + ", ".join(f"'{value}'" for value in sorted(values)) + ")"
@@ -54,7 +63,7 @@ def move(
     may, leads_to = allowed(table, event)
     column = table.c[_STATE_COLUMN.get(table.name, "state")]
     changes = {column.name: leads_to, **(values or {})}
-    statement = update(table).where(*where, column.in_(may)).values(**changes).returning(*table.c)
+    statement = update(table).where(*where, within(column, may)).values(**changes).returning(*table.c)
     return list(connection.execute(statement))
 
 

@@ -16,7 +16,7 @@ from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.importing import BeadRecord, ImportReport, MemoryRecord
 from dispatch.models.states import BeadStatus, StepState
-from dispatch.store import graph, history, schema
+from dispatch.store import graph, guard, history, schema
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
@@ -154,7 +154,11 @@ def _open_step(project_id: ProjectId) -> Any:
     steps = schema.steps
     return (
         select(steps.c.id)
-        .where(steps.c.project_id == project_id, steps.c.bead_id == _BEADS.c.id, steps.c.state == StepState.OPEN)
+        .where(
+            steps.c.project_id == project_id,
+            steps.c.bead_id == _BEADS.c.id,
+            guard.within(steps.c.state, [StepState.OPEN]),
+        )
         .exists()
     )
 

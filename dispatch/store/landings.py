@@ -9,7 +9,7 @@ from sqlalchemy import or_, select, text, update
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadKey, ProjectId
 from dispatch.models.states import BeadStatus
-from dispatch.store import records, schema
+from dispatch.store import guard, records, schema
 from dispatch.store.units import Units
 
 _LANDING_LOCK_SPACE = 0x6C616E64
@@ -53,7 +53,7 @@ class LandingRecords:
                 select(_BEADS)
                 .where(
                     _BEADS.c.project_id == project_id,
-                    _BEADS.c.status == BeadStatus.LANDING,
+                    guard.within(_BEADS.c.status, [BeadStatus.LANDING]),
                     or_(_BEADS.c.landing_from.is_(None), _BEADS.c.landing_from <= tx.now()),
                 )
                 .order_by(finished, _BEADS.c.id)
@@ -69,7 +69,7 @@ class LandingRecords:
                 .where(
                     _BEADS.c.project_id == key.project_id,
                     _BEADS.c.id == key.bead_id,
-                    _BEADS.c.status == BeadStatus.LANDING,
+                    guard.within(_BEADS.c.status, [BeadStatus.LANDING]),
                 )
                 .values(landing_from=tx.now() + by, refusal=reason)
             )

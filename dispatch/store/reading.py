@@ -11,7 +11,7 @@ from dispatch.models.event import Event
 from dispatch.models.identity import BeadId, BeadKey, ProjectId, RunId
 from dispatch.models.run import ActionRecord, ErrorRecord, Run
 from dispatch.models.states import OPEN_RUN_STATES
-from dispatch.store import beads, history, records, schema
+from dispatch.store import beads, guard, history, records, schema
 from dispatch.store.beads import Blocker
 from dispatch.store.units import Units
 
@@ -106,7 +106,7 @@ class ReadingRecords:
         if project_id is not None:
             conditions.append(_RUNS.c.project_id == project_id)
         if open_only:
-            conditions.append(_RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+            conditions.append(guard.within(_RUNS.c.state, OPEN_RUN_STATES))
         statement = select(_RUNS).where(*conditions).order_by(_RUNS.c.created_at.desc(), _RUNS.c.id.desc()).limit(limit)
         with self._units.read() as tx:
             return [records.run(row) for row in tx.connection.execute(statement)]

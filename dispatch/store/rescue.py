@@ -117,7 +117,7 @@ class RescueRecords:
         statement = (
             select(_RUNS)
             .where(
-                _RUNS.c.state == RunState.PENDING,
+                guard.within(_RUNS.c.state, [RunState.PENDING]),
                 or_(
                     _RUNS.c.published_at.is_(None) & (_RUNS.c.created_at <= self._units.clock.now() - _HANDOVER_TAKES),
                     _RUNS.c.published_at <= self._units.clock.now() - patience,
@@ -155,7 +155,7 @@ class RescueRecords:
             tx.lock_tick()
             over = tx.connection.execute(
                 select(_RUNS, (_RUNS.c.deadline_at <= tx.now()).label("late"))
-                .where(_RUNS.c.state == RunState.RUNNING, _RUNS.c.lease_until <= tx.now())
+                .where(guard.within(_RUNS.c.state, [RunState.RUNNING]), _RUNS.c.lease_until <= tx.now())
                 .with_for_update(skip_locked=True)
                 .limit(_BATCH)
             ).all()
@@ -179,7 +179,7 @@ class RescueRecords:
             tx.lock_tick()
             waiting = exists().where(
                 beads.c.project_id == projects.c.id,
-                beads.c.status == "landing",
+                guard.within(beads.c.status, ["landing"]),
                 or_(beads.c.landing_from.is_(None), beads.c.landing_from <= tx.now()),
             )
             asked = projects.c.landing_asked_at
@@ -213,7 +213,7 @@ def _unstartable(tx: Transaction, max_publishes: int, backoff: timedelta, lease:
     return (
         select(_RUNS, why.label("why"))
         .join(projects, projects.c.id == _RUNS.c.project_id)
-        .where(_RUNS.c.state == RunState.PENDING, or_(projects.c.paused, ~serving, worn_out))
+        .where(guard.within(_RUNS.c.state, [RunState.PENDING]), or_(projects.c.paused, ~serving, worn_out))
         .limit(_BATCH)
     )
 

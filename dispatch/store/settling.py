@@ -85,7 +85,7 @@ class SettlingRecords:
         with self._units.begin() as tx:
             row = tx.connection.execute(
                 update(_RUNS)
-                .where(_RUNS.c.id == run_id, _RUNS.c.state == RunState.REPORTED)
+                .where(_RUNS.c.id == run_id, guard.within(_RUNS.c.state, [RunState.REPORTED]))
                 .values(settle_failures=_RUNS.c.settle_failures + 1)
                 .returning(*_RUNS.c)
             ).one_or_none()
@@ -144,12 +144,12 @@ class SettlingRecords:
 
     def pending_tasks(self) -> list[PendingTask]:
         """Return a view of every open run, oldest first."""
-        statement = select(_RUNS).where(_RUNS.c.state.in_(sorted(OPEN_RUN_STATES))).order_by(_RUNS.c.created_at)
+        statement = select(_RUNS).where(guard.within(_RUNS.c.state, OPEN_RUN_STATES)).order_by(_RUNS.c.created_at)
         with self._units.read() as tx:
             return [_pending(row) for row in tx.connection.execute(statement)]
 
     def pending_count(self) -> int:
-        statement = select(func.count()).where(_RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+        statement = select(func.count()).where(guard.within(_RUNS.c.state, OPEN_RUN_STATES))
         with self._units.read() as tx:
             return tx.connection.execute(statement).scalar_one()
 
@@ -167,7 +167,7 @@ class SettlingRecords:
                 select(_RUNS.c.id)
                 .join(beads_, (beads_.c.project_id == _RUNS.c.project_id) & (beads_.c.id == _RUNS.c.bead_id))
                 .where(
-                    _RUNS.c.state == RunState.REPORTED,
+                    guard.within(_RUNS.c.state, [RunState.REPORTED]),
                     _RUNS.c.reported_at <= tx.now() - age,
                     or_(_RUNS.c.settle_failures < max_failures, decided),
                 )
@@ -179,16 +179,16 @@ class SettlingRecords:
     def stale_steps(self) -> list[StepId]:
         """Return open steps without an open run."""
         steps = schema.steps
-        open_run = select(_RUNS.c.id).where(_RUNS.c.step_id == steps.c.id, _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+        open_run = select(_RUNS.c.id).where(_RUNS.c.step_id == steps.c.id, guard.within(_RUNS.c.state, OPEN_RUN_STATES))
         with self._units.read() as tx:
             rows = tx.connection.execute(
-                select(steps.c.id).where(steps.c.state == StepState.OPEN, ~open_run.exists()).limit(200)
+                select(steps.c.id).where(guard.within(steps.c.state, [StepState.OPEN]), ~open_run.exists()).limit(200)
             )
             return [StepId(row.id) for row in rows]
 
 
 def open_runs_of(tx: Transaction, step_id: StepId) -> int:
-    statement = select(func.count()).where(_RUNS.c.step_id == step_id, _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+    statement = select(func.count()).where(_RUNS.c.step_id == step_id, guard.within(_RUNS.c.state, OPEN_RUN_STATES))
     return tx.connection.execute(statement).scalar_one()
 
 

@@ -95,7 +95,8 @@ class Swarm:
         retrying(lambda: self._leave(worker_id))
 
     def _leave(self, worker_id: IncarnationId) -> None:
-        busy = select(_RUNS.c.agent_id).where(_RUNS.c.agent_id.is_not(None), _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+        held = guard.within(_RUNS.c.state, OPEN_RUN_STATES)
+        busy = select(_RUNS.c.agent_id).where(_RUNS.c.agent_id.is_not(None), held)
         with self._units.begin() as tx:
             row = tx.connection.execute(
                 update(_INCARNATIONS)
@@ -134,7 +135,7 @@ class Swarm:
             statement = (
                 select(_AGENTS, _INCARNATIONS.c.roles, _RUNS.c.id.label("run_id"))
                 .join(_INCARNATIONS, _INCARNATIONS.c.id == _AGENTS.c.incarnation_id)
-                .outerjoin(_RUNS, (_RUNS.c.agent_id == _AGENTS.c.id) & _RUNS.c.state.in_(sorted(OPEN_RUN_STATES)))
+                .outerjoin(_RUNS, (_RUNS.c.agent_id == _AGENTS.c.id) & guard.within(_RUNS.c.state, OPEN_RUN_STATES))
                 .where(_INCARNATIONS.c.heartbeat_at > tx.now() - self._lease, *conditions)
                 .order_by(_AGENTS.c.last_used_at.nulls_first(), _AGENTS.c.name)
             )

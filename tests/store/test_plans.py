@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from dispatch.models.dispatching import Lane
 from dispatch.models.identity import ProjectId
+from dispatch.store import Store, make_engine
 from dispatch.store.dispatching import _CANDIDATES
+from dispatch.wiring import wire
 
 MANY = 20_000
 COLUMNS = "project_id, id, title, status, priority, issue_type, created_at, document, role_hint"
@@ -84,7 +87,43 @@ def test_the_first_of_many_is_the_oldest_of_the_highest_priority(crowded: Any) -
     ],
 )
 def test_what_every_tick_asks_reads_an_index_of_what_is_open_only(scene: Any, statement: str, index: str) -> None:
-    with scene.store.units.read() as tx:
+    with scene.store.units.begin() as tx:
         tx.connection.execute(text("SET LOCAL enable_seqscan = off"))
         lines = tx.connection.execute(text(f"EXPLAIN {statement}")).scalars().all()
     assert index in "\n".join(lines)
+
+
+def _rows_read_in_whole_tables(scene: Any, table: str) -> int:
+    with scene.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+        statement = text("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = :name")
+        return int(connection.execute(statement, {"name": table}).scalar_one())
+
+
+def _plan_once(connection: Any, _record: Any) -> None:
+    connection.execute("SET plan_cache_mode = force_generic_plan")
+    connection.commit()
+
+
+def test_no_tick_reads_a_whole_table_however_often_its_statements_were_prepared(
+    crowded: Any, bus: Any, database_url: str
+) -> None:
+    """A plan that is made once for all parameters does not know them: what an index is for must stand in the text."""
+    engine = make_engine(database_url, pool_size=1)
+    event.listen(engine, "connect", _plan_once)
+    ours = crowded
+    worker = ours.worker(agents=2)
+    ours.start(ours.claimed(ours.bead("shop-none-1", role="dev")), worker)
+    before = _rows_read_in_whole_tables(ours, "beads")
+    store = Store(engine, lease=timedelta(seconds=45), clock=ours.clock)
+    try:
+        system = wire(ours.settings, store, bus)
+        for _ in range(12):
+            system.tick.run()
+            store.landings.next(ProjectId("shop"))
+            ours.clock.advance(timedelta(seconds=31))
+            store.swarm.heartbeat(worker)
+    finally:
+        store.close()
+    assert _rows_read_in_whole_tables(ours, "beads") == before
