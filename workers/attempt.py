@@ -144,13 +144,18 @@ class Attempt:
         return self.report(self.checked(outcome, commit_sha), commit_sha)
 
     def _commit(self, outcome: Outcome) -> str | None:
-        """Return the commit of all work; without a worktree what an attempt before left, if anything."""
+        """Return the commit of all work, for which the database may have to come back.
+
+        Without a worktree that is what an attempt before left, if anything.
+        """
         if self._workspace is None or self._kind is Workspace.EMPTY:
             return self._left
         bead = self.started.bead
         unfinished = "" if isinstance(outcome, Completed) else f" (attempt {self._run.attempt}: {outcome.kind})"
         message = f"{bead.title}{unfinished}\n\nBead: {bead.key}\nRun: {self._run.id}"
-        return self._system.worktrees.commit_all(self._run, message)
+        return write_patiently(
+            lambda: self._system.worktrees.commit_all(self._run, message), f"the commit of run {self._run.id}"
+        )
 
     def checked(self, outcome: Outcome, commit_sha: str | None) -> Outcome:
         """Doubt a success that changed nothing and does not say that nothing was to be done."""

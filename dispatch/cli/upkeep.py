@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from enum import Enum
 
+from dispatch import embedded
 from dispatch.cli import deployment
 from dispatch.cli.deployment import FlowerAccess
 from dispatch.cli.idleness import Choice, is_idle
@@ -27,6 +28,7 @@ from dispatch.store import Store, is_unavailable, make_engine, upgrade
 from dispatch.wiring import find_servers, open_store, require_broker, require_result_backend, with_driver
 
 _LOOK_SECONDS = 0.25
+_KEEPER_LOOK_SECONDS = 2.0
 _SETTLE_SECONDS = 5.0
 _FORCE_SECONDS = 5.0
 
@@ -143,6 +145,7 @@ class Upkeep:
         self._follower = Follower(store)
         self._answers = True
         self._idle_before = False
+        self._keeper_look_at = 0.0
 
     def run(self, until_idle: bool, ticker: SelectiveTicker | None) -> End:
         """Start, watch, end."""
@@ -157,6 +160,7 @@ class Upkeep:
     def _watch(self, until_idle: bool, ticker: SelectiveTicker | None) -> End:
         chosen = ticker.selection.takes if ticker is not None else lambda bead: True
         while not self._wishes.count:
+            self._have_servers_kept(time.monotonic())
             if not self._programs_go_on():
                 return End.BROKEN
             if ticker is not None:
@@ -167,6 +171,19 @@ class Upkeep:
                 return End.IDLE
             self._wishes.wait(_LOOK_SECONDS)
         return End.ASKED
+
+    def _have_servers_kept(self, now: float) -> None:
+        """Start another keeper of the embedded servers when theirs was killed: without one, who dies stays dead.
+
+        Raises EmbeddedServerError when the servers cannot be had any more.
+        """
+        embeds = self._settings.is_embedded_database or self._settings.is_embedded_broker
+        if not embeds or now < self._keeper_look_at:
+            return
+        self._keeper_look_at = now + _KEEPER_LOOK_SECONDS
+        if embedded.inspect(self._settings.home).keeper_pid is None:
+            self._view.tell("The embedded servers have lost their keeper; starting another keeper.")
+            embedded.ensure(self._settings.home)
 
     def _tick(self, ticker: SelectiveTicker) -> None:
         try:

@@ -16,7 +16,6 @@ from dispatch.settings import Settings
 
 LARGEST_GAP = timedelta(seconds=15)
 """Ticks further apart than this were an outage, or a laptop's sleep."""
-REPUBLISH_AFTER = timedelta(seconds=60)
 MAX_PUBLISHES = 3
 OVERDUE_SLACK = timedelta(seconds=5)
 ASK_LANDING_AGAIN = timedelta(seconds=30)
@@ -87,7 +86,7 @@ class Tick:
         lost = self.end_leases(pulse)
         withdrawn = self.withdraw()
         self._sweep(lost)
-        republished = self._dispatcher.hand_over(self._rescue.unpublished(REPUBLISH_AFTER))
+        republished = self._dispatcher.hand_over(self._rescue.unpublished(self._settings.dispatch.republish_after))
         self.ask_for_landings()
         dispatched = self._dispatch_until_quiet(wait=True)
         return TickReport(
@@ -109,8 +108,9 @@ class Tick:
 
     def withdraw(self) -> list[RunId]:
         """Take back what no worker will start."""
+        times = self._settings.dispatch
         return self._rescue.withdraw_unstartable(
-            max_publishes=MAX_PUBLISHES, backoff=REPUBLISH_AFTER, lease=self._settings.dispatch.lease
+            max_publishes=MAX_PUBLISHES, backoff=times.republish_after, lease=times.lease
         )
 
     def ask_for_landings(self) -> None:

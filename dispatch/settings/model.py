@@ -134,8 +134,10 @@ class _Section(BaseModel):
 class DispatchSettings(_Section):
     """Times of the protocol. `max_running` caps the runs at once in the whole system; 0: as many as there are agents.
 
-    `hard_grace` is how long after the task timeout Celery ends the pool process by force. With `dispatch_after_settle`
-    the settlers and landers themselves dispatch what they made possible; without it only tickers dispatch.
+    `hard_grace` is how long after the task timeout Celery ends the pool process by force; `republish_after` how long
+    a run that was handed over may stay without a start before its message is taken for lost, doubled each time. With
+    `dispatch_after_settle` the settlers and landers themselves dispatch what they made possible; without it only
+    tickers dispatch.
     """
 
     dispatch_mode: DispatchMode = DispatchMode.QUEUE
@@ -144,6 +146,7 @@ class DispatchSettings(_Section):
     hard_grace: PositiveDuration = timedelta(seconds=60)
     heartbeat: PositiveDuration = timedelta(seconds=10)
     lease: PositiveDuration = timedelta(seconds=45)
+    republish_after: PositiveDuration = timedelta(seconds=60)
     max_running: int = Field(default=0, ge=0)
     dispatch_after_settle: bool = True
 

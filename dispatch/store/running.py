@@ -25,6 +25,8 @@ from dispatch.store.units import Units
 from dispatch.store.written import NOW, written
 
 _RUNS = schema.runs
+_START_LOOKS = 5
+"""How often a start looks for an agent: one that was just freed is missed while a round looks at it."""
 _BEAD_AND_PROJECT = written(
     """
 SELECT beads.*, to_json(projects) AS project, EXISTS (
@@ -96,11 +98,19 @@ class RunningRecords:
 
         Any worker on the role's queue may have got the message, so the agent is bound here (PROTOCOL, rule 8).
         """
-        return (
-            again_on_a_fresh_connection(lambda: retrying(lambda: self._start_as_claimed(run_id, incarnation_id)))
-            or retrying(lambda: self._start(run_id, incarnation_id))
-            or retrying(lambda: self._start_by_exchange(run_id, incarnation_id))
+        started: StartedRun | str | None = again_on_a_fresh_connection(
+            lambda: retrying(lambda: self._start_as_claimed(run_id, incarnation_id))
         )
+        for _ in range(_START_LOOKS):
+            started = (
+                started
+                or retrying(lambda: self._start(run_id, incarnation_id))
+                or retrying(lambda: self._start_by_exchange(run_id, incarnation_id))
+            )
+        if started is not None:
+            return started
+        with self._units.begin() as tx:
+            return self._refused(tx, run_id, binding.lock_run(tx, run_id), "the worker has no free agent")
 
     def _start_as_claimed(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | None:
         """Start on the reserved agent; None: it is not that simple."""
@@ -119,8 +129,8 @@ class RunningRecords:
             agent = binding.take_free_agent(tx, row, incarnation_id)
             return self._started(tx, run_id, agent, incarnation_id) if agent is not None else None
 
-    def _start_by_exchange(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str:
-        """Start on an agent that another run holds in vain."""
+    def _start_by_exchange(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str | None:
+        """Start on an agent that another run holds in vain; None: one that was freed meanwhile is being looked at."""
         with self._units.begin() as tx:
             rows = binding.lock_runs_in_vain(tx, run_id, incarnation_id)
             row = next((row for row in rows if row.id == run_id), None)
@@ -128,9 +138,7 @@ class RunningRecords:
             if refusal is not None or row is None:
                 return self._refused(tx, run_id, row, refusal or "it is unknown")
             agent = binding.exchange_agent(tx, row, rows, incarnation_id)
-            if agent is None:
-                return self._refused(tx, run_id, row, "the worker has no free agent")
-            return self._started(tx, run_id, agent, incarnation_id)
+            return self._started(tx, run_id, agent, incarnation_id) if agent is not None else None
 
     def _refused(self, tx: Transaction, run_id: RunId, row: Any, refusal: str) -> str:
         bead = BeadKey.of(row.project_id, row.bead_id) if row is not None else None

@@ -218,6 +218,23 @@ def test_nothing_outlives_a_killed_up_and_down_ends_the_next_one(deployment: Dep
     assert deployment.call("down").returncode == 0
 
 
+@pytest.mark.timeout(170)
+def test_a_killed_keeper_is_replaced_and_starts_what_died_meanwhile_again(deployment: Deployment) -> None:
+    with deployment.up() as up:
+        up.says("worker agents is ready")
+        found = embedded.inspect(deployment.home)
+        for pid in (found.keeper_pid, found.valkey.pid):
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+        up.says("another keeper")
+        until(lambda: embedded.inspect(deployment.home).running)
+        assert embedded.inspect(deployment.home).keeper_pid not in (None, found.keeper_pid)
+        bead_id = deployment.add("write")
+        up.says(f"{bead_id} closed")
+        up.process.send_signal(signal.SIGTERM)
+        assert up.ends() == 0
+
+
 def test_up_with_no_worker_configured_says_what_to_write(tmp_path: Path) -> None:
     (tmp_path / "dispatch.toml").write_text('home = "home"\n')
     finished = subprocess.run(

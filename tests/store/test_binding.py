@@ -3,7 +3,10 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
+
+from sqlalchemy import text
 
 from dispatch.models.identity import IncarnationId
 from dispatch.models.outcome import Completed
@@ -117,6 +120,35 @@ def test_a_start_waits_for_a_settle_that_is_about_to_free_the_only_agent(scene: 
         return judge(joined, scene.settings)
 
     assert scene.store.settling.settle(first, decide) is not None
+    starting.join(20)
+    assert isinstance(answers[0], StartedRun), answers
+
+
+def _await_a_wait_for_a_lock(scene: Any, answers: list[Any]) -> None:
+    deadline = time.monotonic() + 20
+    while not answers and not scene.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_start_waits_for_a_round_that_looks_at_the_agent_which_was_just_freed(scene: Any) -> None:
+    here, there = scene.worker("here@host"), scene.worker("there@host")
+    first = scene.claimed(scene.bead("shop-1"), scene.agents_of(here))
+    scene.report(scene.start(first, here), Completed(nothing_to_do=True))
+    second = scene.claimed(scene.bead("shop-2"), scene.agents_of(there))
+    answers: list[Any] = []
+    starting = threading.Thread(target=lambda: answers.append(scene.store.running.start(second, here)))
+
+    # The start has found no free agent, and waits to see whether the reported run can spare its own.
+    with ExitStack() as stack:
+        with scene.store.engine.begin() as connection:
+            connection.execute(text("SELECT 1 FROM runs WHERE id = :run FOR KEY SHARE"), {"run": first})
+            starting.start()
+            _await_a_wait_for_a_lock(scene, answers)
+            assert scene.settle(first) is not None
+            round_ = stack.enter_context(scene.store.dispatching.round())
+            assert [agent.name for agent in round_.supply().agents] == ["here@host/1"]
+        _await_a_wait_for_a_lock(scene, answers)
     starting.join(20)
     assert isinstance(answers[0], StartedRun), answers
 

@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from dispatch.bus.celery import ERRBACK_TASK, RUN_TASK, SETTLE_TASK, TICK_TASK
-from dispatch.dispatcher.tick import REPUBLISH_AFTER
 from dispatch.models.dispatching import Handover, Placement
 from dispatch.models.identity import BeadKey
 from dispatch.models.messages import TaskMessage
@@ -162,7 +161,8 @@ def test_one_lost_message_of_three_is_handed_over_again_alone(deployment: Any) -
     assert states() == ["pending", "settled", "settled"]
     assert deployment.bead(key).status == "in_progress", "a part of a step must not join it"
 
-    again = deployment.later(REPUBLISH_AFTER + timedelta(seconds=1)).store.rescue.unpublished(REPUBLISH_AFTER)
+    patience = deployment.settings.dispatch.republish_after
+    again = deployment.later(patience + timedelta(seconds=1)).store.rescue.unpublished(patience)
     assert [task.run_id for part in again for task in part.tasks] == [lost.run_id]
     assert deployment.system.dispatcher.hand_over(again) == 1
     deployment.await_status(key, "closed")

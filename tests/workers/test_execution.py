@@ -130,6 +130,15 @@ def test_an_outcome_waits_for_a_database_that_is_away(
     assert execute(shop, WRITES).outcome == Completed()
 
 
+def test_finished_work_waits_to_be_committed_for_a_database_that_is_away(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    says = f"{WRITES}; say(type='progress', message='done')"
+    run = execute(shop, says, watch=lambda _: fail_once(monkeypatch, ProjectRecords, "get", away()))
+    assert run.outcome == Completed()
+    assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
+
+
 def test_where_the_agent_runs_is_noted_later_when_the_database_is_away_at_its_start(
     shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
 ) -> None:
