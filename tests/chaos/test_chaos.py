@@ -1,6 +1,6 @@
 """A short chaos run: everything is killed once while a hundred beads are done, and the history stays a good one.
 
-`make chaos` is the long one; this one again is `python -m tests.chaos --seed 1 --beads 100 --kills 12 --nap 1 --gap 2.5`.
+`make chaos` is the long one; this one again: `python -m tests.chaos --seed 1 --beads 100 --kills 12 --nap 1 --gap 2.5`.
 """
 
 from collections import Counter
