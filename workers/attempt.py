@@ -20,6 +20,7 @@ from workers.heartbeat import RunHeartbeat
 from workers.persistence import is_passing, write_patiently
 from workers.recording import ActionRecorder
 from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group
+from workers.runners.base import PULSE_LIMIT
 from workers.soft_limit import SoftLimit
 
 log = structlog.get_logger(__name__)
@@ -103,6 +104,7 @@ class Attempt:
             control=self.control,
             on_event=lambda event: self._take(event, watch, limit),
             on_process=self._note_process,
+            pulse_limit=min(PULSE_LIMIT, self._system.settings.dispatch.lease.total_seconds()),
         )
 
     def _take(self, event: AgentEvent, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> None:
@@ -133,9 +135,12 @@ class Attempt:
             self._unnoted = None
 
     def finish(self, outcome: Outcome) -> bool:
-        """Commit what the worktree holds, whatever the outcome, and write the outcome; False when that is refused."""
+        """Commit what the worktree holds, whatever the outcome, and write the outcome; False when that is refused.
+
+        Where the repository is, is in the database too.
+        """
         try:
-            commit_sha = self._commit(outcome)
+            commit_sha = write_patiently(lambda: self._commit(outcome), f"the work of run {self._run.id}")
         except Exception as error:
             log.exception("the work could not be committed", run_id=str(self._run.id))
             commit_sha = None
@@ -144,18 +149,13 @@ class Attempt:
         return self.report(self.checked(outcome, commit_sha), commit_sha)
 
     def _commit(self, outcome: Outcome) -> str | None:
-        """Return the commit of all work, for which the database may have to come back.
-
-        Without a worktree that is what an attempt before left, if anything.
-        """
+        """Return the commit of all work; without a worktree what an attempt before left, if anything."""
         if self._workspace is None or self._kind is Workspace.EMPTY:
             return self._left
         bead = self.started.bead
         unfinished = "" if isinstance(outcome, Completed) else f" (attempt {self._run.attempt}: {outcome.kind})"
         message = f"{bead.title}{unfinished}\n\nBead: {bead.key}\nRun: {self._run.id}"
-        return write_patiently(
-            lambda: self._system.worktrees.commit_all(self._run, message), f"the commit of run {self._run.id}"
-        )
+        return self._system.worktrees.commit_all(self._run, message)
 
     def checked(self, outcome: Outcome, commit_sha: str | None) -> Outcome:
         """Doubt a success that changed nothing and does not say that nothing was to be done."""

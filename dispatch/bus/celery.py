@@ -26,6 +26,8 @@ HOUSEKEEPING_TASK: Final = "workers.tasks.housekeeping"
 
 NUDGE_EXPIRES: Final = 4.0
 _RETRY: Final = {"max_retries": 3, "interval_start": 0.0, "interval_step": 0.2, "interval_max": 0.5}
+_RESULT_PATIENCE: Final = 5.0
+"""Seconds after which a result backend that is away is given up: Celery's own 20 would be the whole time of a tick."""
 _CONFIRM: Final = 3.0
 """Seconds that a publisher waits for RabbitMQ to say that it has a message: one with a full disk says nothing."""
 _DAY: Final = 86_400
@@ -55,7 +57,10 @@ def make_app(settings: Settings, broker_url: str, result_backend_url: str) -> Ce
         broker_heartbeat=30,
         broker_use_ssl=broker_tls,
         broker_transport_options=_transport_options(broker_url, settings.key_prefix),
-        result_backend_transport_options={"global_keyprefix": f"{settings.key_prefix}:"},
+        result_backend_transport_options={
+            "global_keyprefix": f"{settings.key_prefix}:",
+            "retry_policy": {"timeout": _RESULT_PATIENCE},
+        },
         redis_socket_connect_timeout=5,
         redis_socket_timeout=30,
         redis_socket_keepalive=not is_unix_socket(result_backend_url),

@@ -5,6 +5,7 @@ the rows it locked from everybody.
 """
 
 import math
+import select
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -35,7 +36,7 @@ def make_engine(database_url: str, *, pool_size: int = 5) -> Engine:
         connect_args={"options": SESSION_OPTIONS, "tcp_user_timeout": _TCP_USER_TIMEOUT_MS, **_TCP},
     )
     event.listen(engine, "checkin", _note_use)
-    event.listen(engine, "checkout", _ping_rested)
+    event.listen(engine, "checkout", _try_doubtful)
     return engine
 
 
@@ -43,15 +44,25 @@ def _note_use(_connection: object, record: Any) -> None:
     record.info["used_at"] = time.monotonic()
 
 
-def _ping_rested(connection: Any, record: Any, _proxy: object) -> None:
-    """Try a connection that rested, so that one which the server ended meanwhile is replaced and not used."""
-    if time.monotonic() - record.info.get("used_at", math.inf) < _REST:
+def _try_doubtful(connection: Any, record: Any, _proxy: object) -> None:
+    """Try a connection that rested, or that the server said something on unasked: as a rule that it ends it.
+
+    One that turns out to be dead is replaced and not used.
+    """
+    rested = time.monotonic() - record.info.get("used_at", math.inf)
+    if rested < _REST and not _has_news(connection.fileno()):
         return
     try:
         connection.execute("SELECT")
         connection.rollback()
     except pg.OperationalError as error:
         raise DisconnectionError from error
+
+
+def _has_news(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def is_unavailable(error: BaseException) -> bool:

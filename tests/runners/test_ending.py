@@ -1,7 +1,9 @@
 """However a run is ended, nothing of its agent is left, and the outcome says who ended it."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -146,6 +148,48 @@ def test_an_agent_without_pulses_is_ended_by_its_guard(make_stage, program, livi
     assert isinstance(outcome, Lost)
     assert "no pulse" in outcome.summary
     assert not living(stage.pids)
+
+
+SLEEPER = """
+import sys, time
+from pathlib import Path
+from workers.runners import guard
+
+clock, slept, hours = time.clock_gettime, Path(sys.argv[1]), 0
+
+def sleepy_clock(number):
+    # An hour's sleep of the machine before each look at the clock: one clock counts it, the other stands.
+    global hours
+    if number != time.CLOCK_BOOTTIME:
+        return clock(number)
+    hours += slept.exists()
+    return clock(number) + hours * 3600
+
+time.clock_gettime = sleepy_clock
+guard.main(sys.argv[2:])
+"""
+
+
+@linux_only
+def test_a_guard_counts_the_time_that_the_machine_slept(tmp_path):
+    slept = tmp_path / "slept"
+    ours, theirs = socket.socketpair()
+    limits = [str(theirs.fileno()), "1800", "0.3", str(tmp_path)]
+    command = [sys.executable, "-c", SLEEPER, str(slept), *limits, "/bin/sleep", "600"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    with ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment) as guard:
+        theirs.close()
+        ours.settimeout(20)
+        reports = ours.makefile()
+        try:
+            assert json.loads(reports.readline())["event"] == "started"
+            ours.send(b"p")
+            slept.touch()
+            assert json.loads(reports.readline())["cause"] == "no pulse"
+        finally:
+            ours.close()
+            reports.close()
+            guard.wait(20)
 
 
 def test_pulses_keep_an_agent_running(make_stage, program):
@@ -324,7 +368,7 @@ CommandRunner([sys.executable, "-I", "-S", str(agent)]).run(context)
 
 
 @linux_only
-@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
+@pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM], ids=lambda fate: fate.name)
 def test_an_agent_does_not_outlive_its_worker(tmp_path, program, await_gone, fate):
     program(STUBBORN)
     command = [sys.executable, "-c", WORKER, str(tmp_path), str(tmp_path / "agent0.py")]

@@ -170,6 +170,9 @@ class Deployment:
     def start_services(self) -> None:
         """Start what every deployment has once."""
         self.start_worker("services", "control,results,landing")
+        self.start_beat()
+
+    def start_beat(self) -> None:
         self.start("beat", "beat", "-l", "INFO", "--pidfile", str(self.directory / "beat.pid"))
 
     def await_workers(self, *names: str) -> None:
@@ -328,12 +331,15 @@ def deploy(
 ) -> Iterator[Deploy]:
     """Given a way to make deployments of one module, each on a database and in a corner of the broker of its own.
 
-    `times` go to `[dispatch]`, `extra` is further TOML.
+    `times` go to `[dispatch]`, `extra` is further TOML; `broker_url` and `result_backend_url` take the place of the
+    test servers' own.
     """
     made: list[Deployment] = []
     names: list[str] = []
 
-    def make(*, times: str = SHORT, extra: str = "") -> Deployment:
+    def make(
+        *, times: str = SHORT, extra: str = "", broker_url: str = servers.broker_url, result_backend_url: str = ""
+    ) -> Deployment:
         name = f"walk_{uuid.uuid4().hex}"
         with maintenance.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
@@ -343,7 +349,8 @@ def deploy(
         configuration = f"""
 home = "home"
 database_url = {json.dumps(servers.database_url.replace("/dispatch?", f"/{name}?"))}
-broker_url = {json.dumps(servers.broker_url)}
+broker_url = {json.dumps(broker_url)}
+result_backend_url = {json.dumps(result_backend_url)}
 key_prefix = "{name}"
 [dispatch]
 {times}

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -29,6 +30,8 @@ from workers.attempt import Attempt
 from workers.execution import RunExecutor, StartRefusedError
 from workers.registry import RunnerRegistry
 from workers.runners import ProcessIdentity
+from workers.runners.guard import start_ticks
+from workers.runners.processes import identify
 from workers.settling import collect_worktrees
 
 WRITES = "pathlib.Path('made.txt').write_text('made\\n')"
@@ -139,6 +142,16 @@ def test_finished_work_waits_to_be_committed_for_a_database_that_is_away(
     assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
 
 
+def test_a_commit_waits_for_a_database_that_is_away(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    """It is asked where the project's repository is."""
+    fail_once(monkeypatch, GitWorktrees, "commit_all", away())
+    run = execute(shop, WRITES)
+    assert run.outcome == Completed()
+    assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
+
+
 def test_where_the_agent_runs_is_noted_later_when_the_database_is_away_at_its_start(
     shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
 ) -> None:
@@ -245,6 +258,67 @@ def test_what_a_dead_attempt_left_on_this_host_is_kept_and_counts_as_work(shop: 
     assert git(shop, "show", f"{run.commit_sha}:left.txt") == "left"
     shop.system.results.settle(run.id)
     assert shop.store.reading.bead(key).head_sha == run.commit_sha
+
+
+def test_what_a_dead_attempt_left_running_on_this_host_is_ended_before_its_work_is_kept(shop: Any) -> None:
+    """Worker and guard are gone both, and the agent writes on."""
+    key = shop.add("a", "pass")
+    dead = shop.started(key)
+    attempt = Attempt(shop.system, dead)
+    attempt.prepare()
+    workspace = shop.system.worktrees_directory / str(dead.run.id)
+    writes_on = "n=0; while :; do n=$((n+1)); echo $n > wip.part; mv wip.part wip.txt; sleep 0.01; done"
+    with subprocess.Popen(["sh", "-c", writes_on], cwd=workspace, start_new_session=True) as agent:
+        try:
+            attempt._note_process(identify(agent.pid, start_ticks(agent.pid)))
+            with shop.store.engine.begin() as connection:
+                connection.execute(text("UPDATE runs SET lease_until = clock_timestamp()"))
+            (lost,) = shop.store.rescue.expire_leases()
+            shop.system.results.settle(lost)
+            deadline = time.monotonic() + 20
+            while not (workspace / "wip.txt").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+            run = shop.run(executor(shop).execute(shop.order(key)))
+            assert agent.wait(10) == -signal.SIGKILL
+        finally:
+            agent.kill()
+    assert run.outcome == Completed()
+    assert int(git(shop, "show", f"{run.commit_sha}:wip.txt")) > 0
+
+
+def test_an_agent_is_not_left_running_longer_than_the_lease(
+    shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
+) -> None:
+    """With the default lease the guard's own limit is the shorter one; with a short one the lease is."""
+
+    def fail(*_: Any) -> None:
+        raise away()
+
+    times = shop.system.settings.dispatch.model_copy(update={"lease": timedelta(seconds=1.5)})
+    shop.system = replace(shop.system, settings=shop.system.settings.model_copy(update={"dispatch": times}))
+    monkeypatch.setattr(RunningRecords, "renew", fail)
+    run = execute(shop, WAITS, timeout=15)
+    assert run.outcome == Lost(summary="The guard ended the agent (no pulse for 1.5 s).")
+    assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
+
+
+def test_the_lease_is_renewed_until_the_outcome_is_written(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit of a large repository may take longer than a lease."""
+    commit = GitWorktrees.commit_all
+
+    def commit_slowly(worktrees: GitWorktrees, run: Any, message: str) -> str:
+        leases = {shop.run(run.id).lease_until}
+        deadline = time.monotonic() + 20
+        while len(leases) < 4:
+            assert time.monotonic() < deadline, "the agent is done and its lease runs out"
+            time.sleep(0.02)
+            leases.add(shop.run(run.id).lease_until)
+        return commit(worktrees, run, message)
+
+    monkeypatch.setattr(GitWorktrees, "commit_all", commit_slowly)
+    assert execute(shop, WRITES).outcome == Completed()
 
 
 @pytest.fixture
