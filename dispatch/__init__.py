@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from dispatch.bus.celery import CeleryBus as CeleryBus
     from dispatch.dispatcher import Dispatcher as Dispatcher
     from dispatch.errors import DispatchError as DispatchError
+    from dispatch.loops import LoopDetector as LoopDetector
+    from dispatch.loops import ProgressMetrics as ProgressMetrics
+    from dispatch.loops import result_fingerprint as result_fingerprint
     from dispatch.models.agent import Agent as Agent
     from dispatch.models.bead import Bead as Bead
     from dispatch.models.dispatching import DispatchResult as DispatchResult
@@ -44,8 +47,10 @@ _HOMES = {
     "Dispatcher": "dispatch.dispatcher",
     "ErrorRecord": "dispatch.models.run",
     "LocalBus": "dispatch.bus",
+    "LoopDetector": "dispatch.loops",
     "MessageBus": "dispatch.ports",
     "PendingTask": "dispatch.models.run",
+    "ProgressMetrics": "dispatch.loops",
     "ResultHandler": "dispatch.results",
     "ResultMessage": "dispatch.models.messages",
     "Settings": "dispatch.settings",
@@ -56,6 +61,7 @@ _HOMES = {
     "TaskMessage": "dispatch.models.messages",
     "connect": "dispatch.wiring",
     "load_settings": "dispatch.settings",
+    "result_fingerprint": "dispatch.loops",
 }
 
 __all__ = list(_HOMES)

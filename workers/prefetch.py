@@ -13,7 +13,7 @@ from celery.worker import state
 
 from dispatch.models.queues import ROLE_QUEUE_PREFIX
 
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.05
 
 
 class TakeOnlyWhatRuns(bootsteps.StartStopStep):
@@ -28,6 +28,7 @@ class TakeOnlyWhatRuns(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._timer: Any = None
+        self._cancelling = False
 
     def include_if(self, consumer: Any) -> bool:
         """Tell whether the worker has agents. On Redis those on threads do without: the setting made them slow."""
@@ -53,18 +54,25 @@ class TakeOnlyWhatRuns(bootsteps.StartStopStep):
         def handle_or_put_back(message: Any) -> None:
             if _has_room(consumer):
                 handle(message)
+                if not _has_room(consumer):
+                    self._pause(consumer)
             else:
-                message.requeue()  # tasks from before a lost connection fill the pool, or it came of a second queue
-            if not _has_room(consumer):
-                consumer.task_consumer.cancel()
-                self._watch(consumer)
+                # Tasks from before a lost connection fill the pool, or it is of a second queue.
+                self._pause(consumer)
+                message.requeue()
 
         return handle_or_put_back
 
-    def _watch(self, consumer: Any) -> None:
-        """Look again and again whether there is room."""
+    def _pause(self, consumer: Any) -> None:
+        """Stop consuming until there is room. To cancel waits for an answer, and meanwhile a message may come."""
         if self._timer is None:
             self._timer = consumer.timer.call_repeatedly(_LOOK_SECONDS, self._look, (consumer,))
+        if not self._cancelling:
+            self._cancelling = True
+            try:
+                consumer.task_consumer.cancel()
+            finally:
+                self._cancelling = False
 
     def _look(self, consumer: Any) -> None:
         if _has_room(consumer):

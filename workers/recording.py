@@ -1,6 +1,5 @@
 """Keeps what an agent does: small batches, and never at the price of the run."""
 
-import json
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -78,15 +77,5 @@ class ActionRecorder:
             action_type=event.action_type,
             action_data=dict(event.action_data),
             result_hash=event.result_hash,
-            progress_key=progress_key(event),
             agent_id=self._agent_id,
         )
-
-
-def progress_key(event: ActionEvent) -> str:
-    """Return what identifies an action: its type and its file, or its command, or the canonical JSON of its data."""
-    for name in ("path", "file_path", "command"):
-        value = event.action_data.get(name)
-        if isinstance(value, str):
-            return f"{event.action_type}:{value}"
-    return f"{event.action_type}:{json.dumps(event.action_data, sort_keys=True, default=str)}"

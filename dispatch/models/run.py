@@ -1,5 +1,7 @@
 """Steps and runs. A step is one chord; a run is one dispatch of one bead to one agent (the pending task)."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -93,8 +95,8 @@ class ErrorRecord:
 class ActionRecord:
     """One thing an agent did.
 
-    `progress_key` identifies the action (type plus file path, or command, or the canonical JSON of its data);
-    `result_hash` tells one result of it from another.
+    `progress_key` identifies the action; it is made by the function of that name when none is given. `result_hash`
+    tells one result of it from another.
     """
 
     timestamp: datetime
@@ -103,3 +105,21 @@ class ActionRecord:
     result_hash: str = ""
     progress_key: str = ""
     agent_id: AgentId | None = None
+
+    def __post_init__(self) -> None:
+        if not self.progress_key:
+            object.__setattr__(self, "progress_key", progress_key(self.action_type, self.action_data))
+
+
+def progress_key(action_type: str, action_data: Mapping[str, object]) -> str:
+    """Return what identifies an action: its type and its file, or its command, or the canonical JSON of its data."""
+    for name in ("path", "file_path", "command"):
+        value = action_data.get(name)
+        if isinstance(value, str) and value:
+            return f"{action_type}:{value}"
+    return f"{action_type}:{canonical_json(action_data)}"
+
+
+def canonical_json(data: Mapping[str, object]) -> str:
+    """Return the one JSON text of the data; what JSON does not know is written as text."""
+    return json.dumps(data, sort_keys=True, default=str)

@@ -36,6 +36,13 @@ ROWS = {
         "export",
         "list what is ready",
     ],
+    "loops": [
+        "record and judge, at 50 actions",
+        "record and judge, at 500 actions",
+        "memory of a bead, 50 actions",
+        "memory of a bead, 250 actions",
+        "memory of a bead, 500 actions",
+    ],
     "memory": [
         "bare worker, main",
         "bare worker, each pool process",

@@ -8,7 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from dispatch.models.messages import ActionEvent, ProgressEvent
 from dispatch.models.run import ActionRecord
-from workers.recording import ActionRecorder, progress_key
+from workers.recording import ActionRecorder
 
 
 def action(number: int = 0, /, **data: Any) -> ActionEvent:
@@ -75,17 +75,3 @@ def test_a_time_limit_is_not_taken_for_trouble_with_the_database() -> None:
     book.error = SoftTimeLimitExceeded()
     with pytest.raises(SoftTimeLimitExceeded):
         recorder.flush()
-
-
-@pytest.mark.parametrize(
-    ("data", "key"),
-    [
-        ({"path": "a.py", "command": "x"}, "read:a.py"),
-        ({"file_path": "a.py"}, "read:a.py"),
-        ({"command": "ls"}, "read:ls"),
-        ({"b": 1, "a": [2]}, 'read:{"a": [2], "b": 1}'),
-        ({"path": 3}, 'read:{"path": 3}'),
-    ],
-)
-def test_an_action_is_known_by_its_file_its_command_or_its_data(data: dict[str, Any], key: str) -> None:
-    assert progress_key(ActionEvent(action_type="read", action_data=data)) == key

@@ -7,8 +7,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from dispatch.loops import result_fingerprint
 from dispatch.models.messages import AGENT_EVENT, ActionEvent, AgentEvent, ProgressEvent, ResultEvent
-from workers.runners.fingerprint import result_fingerprint
 
 MAX_LINE = 1 << 20
 """Bytes of one line; the rest of a longer one is dropped."""
