@@ -32,13 +32,13 @@ agent AS (
     UPDATE agents SET state = {guard.target(schema.agents, AgentEvent.WORK)} FROM due JOIN fresh ON true
     WHERE agents.id = due.agent_id AND agents.incarnation_id = fresh.id
       AND agents.state IN {guard.sources(schema.agents, AgentEvent.WORK)}
-    RETURNING agents.id, agents.name, agents.incarnation_id
+    RETURNING agents.id, agents.name, agents.incarnation_id, {NOW} AS moment
 ),
 started AS (
     UPDATE runs SET state = {guard.target(schema.runs, RunEvent.START)}, token = :token,
         agent_name = agent.name, incarnation_id = agent.incarnation_id,
-        started_at = {NOW}, lease_until = {NOW} + CAST(:lease AS interval),
-        deadline_at = {NOW} + make_interval(secs => runs.timeout_seconds)
+        started_at = agent.moment, lease_until = agent.moment + CAST(:lease AS interval),
+        deadline_at = agent.moment + make_interval(secs => runs.timeout_seconds)
     FROM due JOIN agent ON agent.id = due.agent_id
     WHERE runs.id = due.id
     RETURNING runs.*

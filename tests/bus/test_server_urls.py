@@ -43,4 +43,4 @@ def test_only_redis_is_told_of_a_key_prefix(settings: Settings) -> None:
     over_amqp = make_app(settings, "amqps://host/vhost", "redis://host/0").conf
     assert over_amqp.broker_transport_options == {"confirm_publish": True}
     assert over_amqp.broker_use_ssl["cert_reqs"] is ssl.CERT_REQUIRED
-    assert over_amqp.result_backend_transport_options == {"global_keyprefix": f"{settings.key_prefix}:"}
+    assert over_amqp.result_backend_transport_options["global_keyprefix"] == f"{settings.key_prefix}:"

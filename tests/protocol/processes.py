@@ -218,7 +218,7 @@ MUTATIONS = (
         10,
         "the deadline that counts from the start",
         "dispatch/store/starting.py",
-        "deadline_at = {NOW} + make_interval",
+        "deadline_at = agent.moment + make_interval",
         "deadline_at = runs.created_at + make_interval",
         fault="A run that waited for its worker.",
         tests=["tests/store/test_running.py::test_a_start_gives_the_token_the_deadline_and_the_lease"],
