@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import beads_file, costs, loops, memory, tick, walk
+from benchmarks import beads_file, bug_routing, costs, loops, memory, tick, walk
 from benchmarks.parts.bench import Bench
 from benchmarks.parts.figures import Row
 from benchmarks.parts.report import Measured, show, write
@@ -20,6 +20,7 @@ from benchmarks.parts.report import Measured, show, write
 BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "tick": tick.measure,
     "beads_file": beads_file.measure,
+    "bug_routing": bug_routing.measure,
     "loops": loops.measure,
     "memory": memory.measure,
     "costs": costs.measure,

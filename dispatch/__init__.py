@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from dispatch.models.run import PendingTask as PendingTask
     from dispatch.ports import MessageBus as MessageBus
     from dispatch.results import ResultHandler as ResultHandler
+    from dispatch.routing import AutoBugRouter as AutoBugRouter
+    from dispatch.routing import BugRouteInfo as BugRouteInfo
+    from dispatch.routing import PersonaMatcher as PersonaMatcher
     from dispatch.settings import DEFAULT_TASK_TIMEOUT as DEFAULT_TASK_TIMEOUT
     from dispatch.settings import Settings as Settings
     from dispatch.settings import load_settings as load_settings
@@ -40,7 +43,9 @@ _HOMES = {
     "ActionRecord": "dispatch.models.run",
     "Agent": "dispatch.models.agent",
     "Assignment": "dispatch.models.messages",
+    "AutoBugRouter": "dispatch.routing",
     "Bead": "dispatch.models.bead",
+    "BugRouteInfo": "dispatch.routing",
     "CeleryBus": "dispatch.bus.celery",
     "DispatchError": "dispatch.errors",
     "DispatchResult": "dispatch.models.dispatching",
@@ -50,6 +55,7 @@ _HOMES = {
     "LoopDetector": "dispatch.loops",
     "MessageBus": "dispatch.ports",
     "PendingTask": "dispatch.models.run",
+    "PersonaMatcher": "dispatch.routing",
     "ProgressMetrics": "dispatch.loops",
     "ResultHandler": "dispatch.results",
     "ResultMessage": "dispatch.models.messages",

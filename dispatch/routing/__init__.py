@@ -1,5 +1,29 @@
-"""Which role a bead asks for, and how long its runs may take."""
+"""Which role a bead should go to, which agent that is, and how strong a runner it needs."""
 
-from dispatch.routing.hints import bead_timeout, role_hint
+from dispatch.routing.bugs import AutoBugRouter, BugRouteInfo
+from dispatch.routing.complexity import Complexity, Level, complexity_of
+from dispatch.routing.evidence import BUILT_IN_EVIDENCE, Evidence, bug_evidence
+from dispatch.routing.hints import bead_timeout, is_auto_filed, role_hint
+from dispatch.routing.matching import Hint, HintSource, PersonaMatcher
+from dispatch.routing.personas import DEFAULT_PERSONAS, Persona, instructions_of, known_personas
 
-__all__ = ["bead_timeout", "role_hint"]
+__all__ = [
+    "BUILT_IN_EVIDENCE",
+    "DEFAULT_PERSONAS",
+    "AutoBugRouter",
+    "BugRouteInfo",
+    "Complexity",
+    "Evidence",
+    "Hint",
+    "HintSource",
+    "Level",
+    "Persona",
+    "PersonaMatcher",
+    "bead_timeout",
+    "bug_evidence",
+    "complexity_of",
+    "instructions_of",
+    "is_auto_filed",
+    "known_personas",
+    "role_hint",
+]

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from dispatch.models.bead import Bead
 from dispatch.settings import normal_name, parse_duration
 
+AUTO_FILED = "auto-filed"
 ROLE_LABEL = "role:"
 PERSONA_KEY = "requires_persona"
 TIMEOUT_KEY = "timeout"
@@ -25,6 +27,11 @@ def role_hint(labels: Iterable[str], metadata: Mapping[str, Any]) -> str:
         if label.lower().startswith(ROLE_LABEL) and (role := normal_name(label[len(ROLE_LABEL) :])):
             return role
     return ""
+
+
+def is_auto_filed(bead: Bead) -> bool:
+    """Tell whether a program filed a bead: by its label, or by `[auto-filed]` in its title."""
+    return f"[{AUTO_FILED}]" in bead.title.lower() or AUTO_FILED in map(normal_name, bead.labels)
 
 
 def bead_timeout(metadata: Mapping[str, Any]) -> timedelta | None:

@@ -3,6 +3,8 @@
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, format_duration, parse_duration
 from dispatch.settings.load import load_settings
 from dispatch.settings.model import (
+    EVIDENCE_FLAGS,
+    BugEvidenceSettings,
     DispatchMode,
     DispatchSettings,
     GuardSettings,
@@ -21,6 +23,8 @@ from dispatch.settings.origins import SettingOrigin, explain, mask_password
 
 __all__ = [
     "DEFAULT_TASK_TIMEOUT",
+    "EVIDENCE_FLAGS",
+    "BugEvidenceSettings",
     "DispatchMode",
     "DispatchSettings",
     "GuardSettings",

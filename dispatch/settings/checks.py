@@ -42,6 +42,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _aliases(settings)
     yield from _workers(settings)
     yield from _projects(settings)
+    yield from _bug_evidence(settings)
 
 
 def _names(settings: Settings) -> Iterator[Finding]:
@@ -173,6 +174,16 @@ def _projects(settings: Settings) -> Iterator[Finding]:
                 ("projects", name, "default_role"),
                 f'project "{name}" has the unknown default role "{project.default_role}"',
                 _role_cure(settings, project.default_role),
+            )
+
+
+def _bug_evidence(settings: Settings) -> Iterator[Finding]:
+    for number, evidence in enumerate(settings.bug_evidence):
+        if settings.resolve_role(evidence.role) not in settings.roles:
+            yield Finding(
+                ("bug_evidence", str(number), "role"),
+                f'evidence number {number + 1} speaks for the unknown role "{evidence.role}"',
+                _role_cure(settings, evidence.role),
             )
 
 

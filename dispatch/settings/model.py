@@ -15,6 +15,9 @@ from dispatch.settings.addresses import BROKERS, RESULT_BACKENDS, find_fault
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, DURATION_EXAMPLES, parse_duration
 from dispatch.settings.toml_lines import KeyPath
 
+EVIDENCE_FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL
+"""How the patterns of `bug_evidence` are read."""
+
 
 class DispatchMode(StrEnum):
     QUEUE = "queue"
@@ -118,6 +121,18 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _evidence_pattern(pattern: str) -> str:
+    try:
+        fits_nothing = re.compile(pattern, EVIDENCE_FLAGS).search("")
+    except (re.error, OverflowError, RecursionError) as broken:
+        raise refusal(
+            f"is not a regular expression ({broken})", "Correct it; single quotes keep its backslashes as they are."
+        ) from broken
+    if fits_nothing:
+        raise refusal("fits every text, even an empty one", "Write what a report has to hold.")
+    return pattern
+
+
 PositiveDuration = Annotated[timedelta, BeforeValidator(_read_duration), AfterValidator(_above_zero)]
 OptionalDuration = Annotated[PositiveDuration | None, BeforeValidator(_empty_is_none)]
 Waits = Annotated[tuple[PositiveDuration, PositiveDuration], BeforeValidator(_first_and_longest)]
@@ -125,6 +140,7 @@ Arguments = Annotated[tuple[str, ...], BeforeValidator(_argument_list)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_scheme), Field(repr=False)]
 BrokerUrl = Annotated[str, _server_address(BROKERS), Field(repr=False)]
 ResultUrl = Annotated[str, _server_address(RESULT_BACKENDS), Field(repr=False)]
+EvidencePattern = Annotated[str, AfterValidator(_evidence_pattern)]
 
 
 class _Section(BaseModel):
@@ -211,6 +227,19 @@ class ProjectSettings(_Section):
     task_timeout: OptionalDuration = None
 
 
+class BugEvidenceSettings(_Section):
+    """A sign that an auto-filed bug is the work of `role`; added to the built-in ones.
+
+    `pattern` is a regular expression, searched in the title, the description and a line `label:name` for each label. It
+    ignores case, `^` and `$` are the ends of a line, and `.` is any character. A bug goes to a role from a weight of 5
+    on; the built-in signs weigh between 2 and 10.
+    """
+
+    pattern: EvidencePattern
+    role: str = Field(min_length=1)
+    weight: int = Field(default=5, ge=1)
+
+
 class Settings(BaseSettings):
     """The whole configuration. Made by `load_settings`; called directly it takes only the values that it is given.
 
@@ -232,6 +261,7 @@ class Settings(BaseSettings):
     runners: Mapping[str, RunnerSettings] = Field(default_factory=dict)
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
     projects: Mapping[str, ProjectSettings] = Field(default_factory=dict)
+    bug_evidence: tuple[BugEvidenceSettings, ...] = ()
 
     _config_file: Path | None = PrivateAttr(default=None)
     _origins: Mapping[KeyPath, str] = PrivateAttr(default_factory=dict)

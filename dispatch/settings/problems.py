@@ -89,7 +89,7 @@ def _keys_of(table: KeyPath) -> list[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[step].annotation
         else:
-            kind = kind.__args__[1]
+            kind = next(inside for inside in reversed(kind.__args__) if inside is not Ellipsis)
     return list(kind.model_fields)
 
 

@@ -31,8 +31,8 @@ _END = _Token("end", "", 0)
 def key_lines(text: str) -> dict[KeyPath, int]:
     """Map every table and key of a valid TOML text to the line (from 1) where it first appears.
 
-    Keys of inline tables are included; elements of arrays of values are not. Give it only text that `tomllib` has
-    accepted.
+    Keys of inline tables are included; elements of arrays of values are not. The tables of an array stand under its key
+    by their number: `("many", "0", "key")`. Give it only text that `tomllib` has accepted.
     """
     scan = _Scan(text)
     scan.document()
@@ -44,6 +44,7 @@ class _Scan:
 
     def __init__(self, text: str) -> None:
         self.lines: dict[KeyPath, int] = {}
+        self._last_entries: dict[KeyPath, int] = {}
         self._tokens = _tokens(text)
         self._next = next(self._tokens, _END)
 
@@ -63,12 +64,24 @@ class _Scan:
         return taken
 
     def _header(self) -> KeyPath:
+        line, brackets = self._next.line, 0
         while self._next.text == "[":
             self._take()
+            brackets += 1
         path = self._key(())
         while self._next.text == "]":
             self._take()
-        return path
+        return self._new_entry(path, line) if brackets > 1 else path
+
+    def _new_entry(self, array: KeyPath, line: int) -> KeyPath:
+        self._last_entries[array] = self._last_entries.get(array, -1) + 1
+        entry = self._last_entry(array)
+        self.lines[entry] = line
+        return entry
+
+    def _last_entry(self, path: KeyPath) -> KeyPath:
+        """Return the path of the last table so far of an array of tables; any other path as it is."""
+        return (*path, str(self._last_entries[path])) if path in self._last_entries else path
 
     def _pair(self, table: KeyPath) -> None:
         path = self._key(table)
@@ -78,7 +91,7 @@ class _Scan:
     def _key(self, path: KeyPath) -> KeyPath:
         while self._next.kind in ("bare", "string"):
             part = self._take()
-            path = (*path, _key_text(part))
+            path = (*self._last_entry(path), _key_text(part))
             self.lines.setdefault(path, part.line)
             if self._next.text == ".":
                 self._take()
@@ -104,11 +117,16 @@ class _Scan:
 
     def _array(self, path: KeyPath) -> None:
         self._take()
+        number = 0
         while self._next.text != "]":
             if self._next.kind == "newline" or self._next.text == ",":
                 self._take()
-            else:
-                self._value(path)
+                continue
+            element = (*path, str(number))
+            if self._next.text == "{":
+                self.lines[element] = self._next.line
+            self._value(element)
+            number += 1
         self._take()
 
 

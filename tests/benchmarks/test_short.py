@@ -36,6 +36,15 @@ ROWS = {
         "export",
         "list what is ready",
     ],
+    "bug_routing": [
+        "right, tuning",
+        "right, held_out",
+        "right, second",
+        "right, third",
+        "right, all",
+        "right, of those sent to a role",
+        "time of one report",
+    ],
     "loops": [
         "record and judge, at 50 actions",
         "record and judge, at 500 actions",

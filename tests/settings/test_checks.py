@@ -112,6 +112,11 @@ RUNNER = '[runners.mine]\nkind = "command"\nargv = ["agent"]\n'
             'dispatch.toml:2: project "shop" has the unknown default role "dev". '
             "Add [roles.dev], or name a role that exists.",
         ),
+        (
+            "[roles.dev]\n[[bug_evidence]]\npattern = 'x'\nrole = 'dev'\n"
+            "[[bug_evidence]]\npattern = 'y'\nrole = 'devs'",
+            'dispatch.toml:7: evidence number 2 speaks for the unknown role "devs". Did you mean "dev"?',
+        ),
         ("[roles.Dev]", 'dispatch.toml:1: "Dev" cannot be a name in [roles]. Use lower-case words joined by hyphens.'),
         (
             '[projects."../etc"]',
@@ -134,6 +139,11 @@ def test_an_amqp_broker_with_a_result_backend_is_fine(read):
 def test_a_default_role_may_be_named_by_its_alias(read):
     settings = read('[roles.backend-engineer]\naliases = ["backend"]\n[projects.shop]\ndefault_role = "backend"')
     assert settings.resolve_role(settings.project("shop").default_role) == "backend-engineer"
+
+
+def test_the_role_of_evidence_may_be_named_by_its_alias(read):
+    settings = read('[roles.dev]\naliases = ["coder"]\n[[bug_evidence]]\npattern = "x"\nrole = "Coder"')
+    assert [settings.resolve_role(evidence.role) for evidence in settings.bug_evidence] == ["dev"]
 
 
 def test_a_role_with_the_same_alias_twice_is_only_untidy(read):

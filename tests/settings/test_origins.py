@@ -48,6 +48,19 @@ def test_what_is_shown_is_toml(read):
     assert tomllib.loads(shown)["projects"]["a.b"]["test_command"] == ["make", "test"]
 
 
+def test_a_list_of_tables_is_shown_as_toml(read):
+    evidence = "[[bug_evidence]]\npattern = 'a\\b\"'\nrole = 'dev'\nweight = 7\n[roles.dev]"
+    environ = {"DISPATCH_BUG_EVIDENCE": '[{"pattern": "y", "role": "dev"}]'}
+    lines = [
+        next(line for line in explain(read(evidence, *more)) if line.key == "bug_evidence") for more in ((), (environ,))
+    ]
+    assert [line.origin for line in lines] == ["dispatch.toml:1", "environment DISPATCH_BUG_EVIDENCE"]
+    assert [tomllib.loads(f"{line.key} = {line.value}")["bug_evidence"] for line in lines] == [
+        [{"pattern": 'a\\b"', "role": "dev", "weight": 7}],
+        [{"pattern": "y", "role": "dev", "weight": 5}],
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [

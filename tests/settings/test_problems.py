@@ -34,9 +34,32 @@ def told(read, text: str, environ: dict[str, str] | None = None, flags: dict[str
             'dispatch.toml:2: unknown key "branch" in [projects."a.b"]. Did you mean "target_branch"?',
         ),
         (
-            '[[bug_evidence]]\npattern = "x"',
-            'dispatch.toml:1: unknown key "bug_evidence" at the top level. The keys there are: home, database_url, '
-            "broker_url, result_backend_url, key_prefix, dispatch, guards, workers, runners, roles, projects.",
+            '[[hooks]]\npattern = "x"',
+            'dispatch.toml:1: unknown key "hooks" at the top level. The keys there are: home, database_url, '
+            "broker_url, result_backend_url, key_prefix, dispatch, guards, workers, runners, roles, projects, "
+            "bug_evidence.",
+        ),
+        (
+            "[[bug_evidence]]\npattern = 'x'\nrole = 'dev'\n[[bug_evidence]]\npattern = 'x'\nrole = 'dev'\nwait = 3",
+            'dispatch.toml:7: unknown key "wait" in [bug_evidence.1]. Did you mean "weight"?',
+        ),
+        (
+            "[[bug_evidence]]\npattern = 'x'",
+            'dispatch.toml:1: [bug_evidence.0] has no "role". Add role = ... to that section.',
+        ),
+        (
+            "[[bug_evidence]]\npattern = 'x'\nrole = 'dev'\n[[bug_evidence]]\nrole = 'dev'\npattern = '(x'",
+            'dispatch.toml:6: bug_evidence.1.pattern = "(x" is not a regular expression (missing ), unterminated '
+            "subpattern at position 0). Correct it; single quotes keep its backslashes as they are.",
+        ),
+        (
+            "bug_evidence = [{ pattern = 'x*', role = 'dev' }]",
+            'dispatch.toml:1: bug_evidence.0.pattern = "x*" fits every text, even an empty one. Write what a report '
+            "has to hold.",
+        ),
+        (
+            "[[bug_evidence]]\npattern = 'x'\nrole = 'dev'\nweight = 0",
+            "dispatch.toml:4: bug_evidence.0.weight = 0 is less than 1. Write 1 or more.",
         ),
         (
             '[dispatch]\nlease = "soon"',

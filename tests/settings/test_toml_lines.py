@@ -12,12 +12,14 @@ TOP = Path(__file__).parents[2]
 
 
 def parsed_keys(value: Any, path: KeyPath = ()) -> set[KeyPath]:
-    """Return every table and key of parsed TOML, those inside of arrays under the array's own key."""
+    """Return every table and key of parsed TOML; the tables of arrays have their number for a key."""
     keys = {path} if path else set()
     if isinstance(value, dict):
         keys |= {key for name, inner in value.items() for key in parsed_keys(inner, (*path, name))}
     if isinstance(value, list):
-        keys |= {key for inner in value for key in parsed_keys(inner, path)}
+        for number, inner in enumerate(value):
+            element = (*path, str(number))
+            keys |= {key for key in parsed_keys(inner, element) if key != element or isinstance(inner, dict)}
     return keys
 
 
@@ -66,9 +68,10 @@ def test_every_key_of_awkward_toml_is_found_at_its_line():
         ("many",): "[[many]]",
     }
     table = ("table", "with space")
-    assert written[lines[(*table, "list", "more", "deep")] - 1].strip().startswith("{ inline")
+    assert written[lines[(*table, "list", "1", "more", "deep")] - 1].strip().startswith("{ inline")
     assert written[lines[(*table, "escaped")] - 1].startswith('"esc')
-    assert written[lines[("many", "second")] - 1] == "second = 2"
+    assert written[lines[("many", "1")] - 2 : lines[("many", "1", "second")]] == ["first = 1", "[[many]]", "second = 2"]
+    assert written[lines[("many", "1", "sub", "third")] - 1] == "third = {}"
 
 
 def test_the_projects_own_toml_is_read_as_the_parser_reads_it():
