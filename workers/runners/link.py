@@ -94,6 +94,13 @@ class GuardLink:
     def fileno(self) -> int:
         return self._control.fileno()
 
+    def is_alive(self) -> bool:
+        """Tell whether the guard runs and reads; what it reported before is dropped.
+
+        Its end is looked for too: the socket stays open while a child that it has just forked still holds a copy.
+        """
+        return self._process.poll() is None and self.receive() is not None
+
     def pulse(self) -> None:
         self._send(PULSE)
 

@@ -97,7 +97,7 @@ class PythonRunner:
         """Return an idle server of this process, or a new one that prints to `output` while it imports."""
         while self._idle:
             server = self._idle.pop()
-            if server.owner == os.getpid() and server.receive() is not None:
+            if server.owner == os.getpid() and server.is_alive():
                 server.reusable = False
                 return server
             server.close()
