@@ -14,6 +14,7 @@ from beat_schedule import beat_schedule
 from dispatch.bus.celery import make_app
 from dispatch.settings import load_settings
 from dispatch.wiring import find_servers
+from workers.event_batches import SendEventsInBatches
 from workers.prefetch import TakeOnlyWhatRuns
 from workers.process import use
 
@@ -32,7 +33,7 @@ def build() -> Celery:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)  # for beat; the embedded servers would have made it
     application.conf.beat_schedule_filename = str(settings.home / "celerybeat-schedule")
     application.conf.beat_max_loop_interval = min(5.0, settings.dispatch.tick_interval.total_seconds())
-    application.steps["consumer"].add(TakeOnlyWhatRuns)
+    application.steps["consumer"].update((TakeOnlyWhatRuns, SendEventsInBatches))
     use(settings, addresses, application)
     return application
 

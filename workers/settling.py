@@ -27,7 +27,7 @@ def settle_run(system: System, run_id: RunId) -> Settled | None:
         return None
     if settled.effect is not None and settled.effect.head_sha is not None:
         follow_branch(system, settled.run.bead_key, settled.effect.head_sha)
-    system.results.go_on()
+    system.results.go_on_after(settled)
     return settled
 
 

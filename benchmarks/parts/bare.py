@@ -1,4 +1,4 @@
-"""Bare Celery beside dispatch: `celery -A benchmarks.parts.bare`, the very application of `workers` with other tasks.
+"""Bare Celery beside dispatch: `celery -A benchmarks.parts.bare`, Celery as it comes, with the options of `workers`.
 
 So broker, result backend, serializers, events and options of the workers are the same on both sides; the key prefix,
 given by the environment, keeps them apart. As in dispatch, a worker of its own publishes and another runs the bodies.
@@ -9,10 +9,16 @@ import time
 from celery import chord
 
 from benchmarks.parts.bare_names import BODY, DONE, NOOP, PUBLISH
+from dispatch.bus.celery import make_plain_app
 from dispatch.models.queues import RESULTS_QUEUE
-from workers.app import app
+from dispatch.settings import load_settings
+from dispatch.wiring import find_servers
+from workers.prefetch import TakeOnlyWhatRuns
 
-app.conf.imports = ()
+_settings = load_settings()
+_servers = find_servers(_settings)
+app = make_plain_app(_settings, _servers.broker_url, _servers.result_backend_url)
+app.steps["consumer"].add(TakeOnlyWhatRuns)
 
 
 @app.task(name=PUBLISH, ignore_result=True)

@@ -32,7 +32,7 @@ FROM events WHERE id > :last
 _QUIET = text("SELECT nudge_queued_at IS NULL FROM ticker")
 _LAST_EVENT = text("SELECT coalesce(max(id), 0) FROM events")
 _NOW = text("SELECT extract(epoch FROM clock_timestamp())")
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.1
 _PATIENCE = 120
 """Seconds until one bare chord counts as lost."""
 

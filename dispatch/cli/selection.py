@@ -15,6 +15,7 @@ from dispatch.models.dispatching import (
     StatusNote,
     Supply,
     SystemStatus,
+    Wishes,
 )
 from dispatch.models.identity import BeadKey, ProjectId, RunId
 from dispatch.settings import Settings
@@ -106,7 +107,7 @@ class _SelectiveRounds:
         with self._whole.look() as round_:
             yield _SelectiveRound(round_, self._selection)
 
-    def mark_published(self, run_ids: Sequence[RunId]) -> int:
+    def mark_published(self, run_ids: Sequence[RunId]) -> Wishes:
         return self._whole.mark_published(run_ids)
 
     def read_status(self, scope: str) -> SystemStatus | None:

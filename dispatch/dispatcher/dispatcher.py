@@ -20,6 +20,7 @@ from dispatch.models.dispatching import (
     StatusNote,
     Supply,
     SystemStatus,
+    Wishes,
 )
 from dispatch.models.identity import BeadId, ProjectId, RunId
 from dispatch.ports import MessageBus
@@ -43,7 +44,7 @@ class Rounds(StatusRecords, Protocol):
 
     def round(self, *, wait: bool = True) -> AbstractContextManager[Round]: ...
     def look(self) -> AbstractContextManager[Round]: ...
-    def mark_published(self, run_ids: Sequence[RunId]) -> int: ...
+    def mark_published(self, run_ids: Sequence[RunId]) -> Wishes: ...
 
 
 class DispatchStore(Protocol):
@@ -55,7 +56,10 @@ class DispatchStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
-    """What one round did: what went, and why no more could. `wished`: somebody asked for a tick after it had looked."""
+    """What one round did: what went, and why no more could.
+
+    `wished`: somebody asked for a tick after it had looked, and nobody else is about to do one.
+    """
 
     results: tuple[DispatchResult, ...]
     parked: str
@@ -94,11 +98,11 @@ class Dispatcher:
             handovers = round_.claim(plan.placements)
             round_.refuse(plan.refusals)
             round_.note(status.notes(supply, plan, handovers, whole=project_id is None))
-        _, wanted = self._hand_over(handovers)
+        _, wishes = self._hand_over(handovers)
         return RoundReport(
             results=tuple(_result(handover) for handover in handovers),
             parked=status.why_parked(supply, plan),
-            wished=wanted != supply.wanted,
+            wished=wishes.counted != supply.wanted and not wishes.settles_follow,
         )
 
     def plan(self, project_id: ProjectId | None = None) -> Plan:
@@ -118,8 +122,8 @@ class Dispatcher:
         taken, _ = self._hand_over(handovers)
         return taken
 
-    def _hand_over(self, handovers: Sequence[Handover]) -> tuple[int, int]:
-        """Publish steps; return how many the bus took, and how many wishes for a tick there are after that."""
+    def _hand_over(self, handovers: Sequence[Handover]) -> tuple[int, Wishes]:
+        """Publish steps; return how many the bus took, and what is wished for after that."""
         taken = 0
         published: list[RunId] = []
         for handover in handovers:

@@ -117,6 +117,14 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How often a tick was wished for. `settles_follow`: there are runs to be settled, and whoever settles goes on."""
+
+    counted: int
+    settles_follow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
     """What the start of a tick found.
 

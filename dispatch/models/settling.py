@@ -50,12 +50,13 @@ class BeadEffect:
 class Settled:
     """A run that was settled now. `effect` is None while other runs of its step are open.
 
-    `released` are beads that became ready by it.
+    `released` are beads that became ready by it. `others_wait`: other runs had reported and were not settled yet.
     """
 
     run: Run
     effect: BeadEffect | None = None
     released: tuple[BeadId, ...] = ()
+    others_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

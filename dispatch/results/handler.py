@@ -25,6 +25,9 @@ SWEEP_AFTER = timedelta(seconds=5)
 NUDGE_LIVES = timedelta(seconds=4)
 """How long a nudge may wait in its queue; an older one expires there."""
 
+MOST_LEFT = 3
+"""How often in a row a process leaves the dispatching after a settle to the next settle."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -83,6 +86,7 @@ class ResultHandler:
         self._bus = bus
         self._settings = settings
         self._dispatch_here = go_on
+        self._left_to_others = 0
 
     def track(
         self, correlation_id: RunId, project_id: ProjectId, bead_id: BeadId, agent_id: AgentId, role: str
@@ -117,7 +121,7 @@ class ResultHandler:
         """Settle a reported run and see to what follows from it. None: there was nothing to settle."""
         settled = self._settle(run_id)
         if settled is not None:
-            self.go_on()
+            self.go_on_after(settled)
         return settled
 
     def _settle(self, run_id: RunId) -> Settled | None:
@@ -178,6 +182,17 @@ class ResultHandler:
         self._records.finish_landing(bead.key, effect)
         self.go_on()
         return effect
+
+    def go_on_after(self, settled: Settled) -> None:
+        """Go on, unless another run waits to be settled, whose settle will: one round then serves several agents.
+
+        That is left to others a few times in a row at most. Where the other settle does not come, the next tick does.
+        """
+        if settled.others_wait and self._left_to_others < MOST_LEFT:
+            self._left_to_others += 1
+            return
+        self._left_to_others = 0
+        self.go_on()
 
     def go_on(self) -> None:
         """See to it that what a settled run or a landing made possible is dispatched: here, or by a tick.

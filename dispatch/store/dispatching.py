@@ -16,9 +16,10 @@ from dispatch.models.dispatching import (
     StatusState,
     Supply,
     SystemStatus,
+    Wishes,
 )
 from dispatch.models.identity import IncarnationId, ProjectId, RunId
-from dispatch.models.states import OPEN_RUN_STATES, RunEvent
+from dispatch.models.states import OPEN_RUN_STATES, RunEvent, RunState
 from dispatch.store import guard, records, schema
 from dispatch.store.claiming import claim
 from dispatch.store.supply import supply
@@ -78,7 +79,10 @@ WITH marked AS (
         publishes = publishes + 1
     WHERE id = ANY (CAST(:runs AS uuid[])) AND state IN {guard.sources(schema.runs, RunEvent.PUBLISH)}
 )
-SELECT wanted FROM ticker
+SELECT wanted, EXISTS (
+    SELECT FROM runs WHERE state = '{RunState.REPORTED}' AND settle_failures = 0
+) AS settles_follow
+FROM ticker
 """
 )
 
@@ -170,11 +174,11 @@ class DispatchRecords:
         with self._units.read() as tx:
             yield Round(tx, self._lease, self._within)
 
-    def mark_published(self, run_ids: Sequence[RunId]) -> int:
-        """Note that the bus took these runs' messages, and return how many wishes for a tick there are by now."""
+    def mark_published(self, run_ids: Sequence[RunId]) -> Wishes:
+        """Note that the bus took these runs' messages, and return what is wished for by now."""
         with self._units.single() as tx:
             (row,) = tx.run(_MARK_PUBLISHED, runs=list(run_ids), now=tx.given)
-        return int(row.wanted)
+        return Wishes(counted=row.wanted, settles_follow=row.settles_follow)
 
     def count_open_runs(self, project_id: ProjectId | None = None) -> int:
         runs = schema.runs

@@ -7,7 +7,7 @@ statement sees of the others does not change before it commits.
 from typing import Any
 
 from dispatch.models.identity import RunId
-from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, RunEvent, StepEvent
+from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, RunEvent, RunState, StepEvent
 from dispatch.store import guard, schema
 from dispatch.store.transaction import Transaction
 from dispatch.store.written import NOW, written
@@ -47,7 +47,10 @@ told AS (
     )
     FROM settled
 )
-SELECT settled.*, joined.size AS joined_size FROM settled LEFT JOIN joined ON true
+SELECT settled.*, joined.size AS joined_size, EXISTS (
+    SELECT FROM runs WHERE runs.state = '{RunState.REPORTED}' AND runs.settle_failures = 0 AND runs.id <> :run
+) AS others_wait
+FROM settled LEFT JOIN joined ON true
 """
 )
 
@@ -55,6 +58,7 @@ SELECT settled.*, joined.size AS joined_size FROM settled LEFT JOIN joined ON tr
 def settle_run(tx: Transaction, run_id: RunId) -> Any:
     """Settle a reported run and return its row; None: it is not reported.
 
-    The row also has `joined_size`: the number of the step's runs when this one joined it, else NULL.
+    The row also has `joined_size`: the number of the step's runs when this one joined it, else NULL; and `others_wait`:
+    whether there are other runs whose settle is still to come.
     """
     return tx.run_one(_SETTLE, run=run_id, now=tx.given)

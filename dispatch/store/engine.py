@@ -16,7 +16,9 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 
 SESSION_OPTIONS = (
     "-c timezone=UTC -c idle_in_transaction_session_timeout=10s -c statement_timeout=30s -c lock_timeout=10s -c jit=off"
+    " -c plan_cache_mode=force_generic_plan"
 )
+"""Plans are made once a session: planning a statement of a bead's walk again costs as much as executing it."""
 _TCP = {"connect_timeout": 5, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 _TCP_USER_TIMEOUT_MS = 20_000
 _REST = 1.0

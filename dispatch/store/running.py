@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select
+from sqlalchemy import TIMESTAMP, func, literal, select
 
 from dispatch.models.bead import Bead
-from dispatch.models.identity import BeadKey, IncarnationId, RunId
+from dispatch.models.identity import BeadKey, IncarnationId, RunId, StepId
 from dispatch.models.messages import ResultMessage
 from dispatch.models.outcome import OUTCOME
 from dispatch.models.project import Project
@@ -29,11 +29,13 @@ _START_LOOKS = 5
 """How often a start looks for an agent: one that was just freed is missed while a round looks at it."""
 _BEAD_AND_PROJECT = written(
     """
-SELECT beads.*, to_json(projects) AS project, EXISTS (
-    SELECT FROM dependencies WHERE project_id = :project AND issue_id = :bead
+SELECT beads.*, runs.attempt, runs.step_id, to_json(projects) AS project, EXISTS (
+    SELECT FROM dependencies WHERE project_id = runs.project_id AND issue_id = runs.bead_id
 ) AS has_edges
-FROM beads JOIN projects ON projects.id = beads.project_id
-WHERE beads.project_id = :project AND beads.id = :bead
+FROM runs
+JOIN beads ON beads.project_id = runs.project_id AND beads.id = runs.bead_id
+JOIN projects ON projects.id = runs.project_id
+WHERE runs.id = :run
 """
 )
 _NOTE_PROCESS = written(
@@ -113,11 +115,15 @@ class RunningRecords:
             return self._refused(tx, run_id, binding.lock_run(tx, run_id), "the worker has no free agent")
 
     def _start_as_claimed(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | None:
-        """Start on the reserved agent; None: it is not that simple."""
+        """Start on the reserved agent; None: it is not that simple.
+
+        What the worker needs is read before: so the start is one statement, and a read that fails has started nothing.
+        """
         token = uuid4()
-        with self._units.begin() as tx:
+        with self._units.single() as tx:
+            material = _material(tx, run_id)
             row = starting.start_as_claimed(tx, run_id, incarnation_id, token, self._lease)
-            return _material(tx, records.run(row), token) if row is not None else None
+        return StartedRun(run=records.run(row), token=token, **material) if row is not None else None
 
     def _start(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str | None:
         """Start on the reserved or an idle agent; None: the worker has neither, though it took the message."""
@@ -170,7 +176,7 @@ class RunningRecords:
 
     def _started(self, tx: Transaction, run_id: RunId, agent: Any, incarnation_id: IncarnationId) -> StartedRun:
         token = uuid4()
-        now = tx.now()
+        now = literal(tx.moment(), TIMESTAMP(timezone=True))
         row = guard.move_one(
             tx.connection,
             _RUNS,
@@ -189,7 +195,7 @@ class RunningRecords:
         run = records.run(row) if row is not None else None
         assert run is not None, "the row is locked and pending"
         history.add_run_event(tx, "run.started", run)
-        return _material(tx, run, token)
+        return StartedRun(run=run, token=token, **_material(tx, run_id))
 
     def renew(self, run_id: RunId, token: UUID) -> Renewal | None:
         """Lengthen the lease; None: the run is no longer this worker's, end the agent."""
@@ -267,30 +273,30 @@ class RunningRecords:
             )
 
 
-def _material(tx: Transaction, run: Run, token: UUID) -> StartedRun:
-    """Read what the worker needs. A first attempt has no past, so nothing is asked for it."""
-    (row,) = tx.run(_BEAD_AND_PROJECT, project=run.project_id, bead=run.bead_id)
-    repeats = run.attempt > 1
-    return StartedRun(
-        run=run,
-        token=token,
-        bead=records.bead(row),
-        document=records.document(row),
-        project=records.project_of(row.project),
-        errors=tuple(history.errors_of(tx, run.bead_key, limit=10)) if repeats else (),
-        dependencies=tuple(beads.targets_of(tx, run.bead_key)) if row.has_edges else (),
-        previous=_previous(tx, run) if repeats else None,
-    )
+def _material(tx: Transaction, run_id: RunId) -> dict[str, Any]:
+    """Read what the worker needs besides the run itself. A first attempt has no past, so nothing is asked for it."""
+    row = tx.run_one(_BEAD_AND_PROJECT, run=run_id)
+    if row is None:
+        return {}
+    bead, repeats = records.bead(row), row.attempt > 1
+    return {
+        "bead": bead,
+        "document": records.document(row),
+        "project": records.project_of(row.project),
+        "errors": tuple(history.errors_of(tx, bead.key, limit=10)) if repeats else (),
+        "dependencies": tuple(beads.targets_of(tx, bead.key)) if row.has_edges else (),
+        "previous": _previous(tx, bead.key, StepId(row.step_id)) if repeats else None,
+    }
 
 
-def _previous(tx: Transaction, run: Run) -> Run | None:
+def _previous(tx: Transaction, key: BeadKey, step_id: StepId) -> Run | None:
     row = tx.connection.execute(
         select(_RUNS)
         .where(
-            _RUNS.c.project_id == run.project_id,
-            _RUNS.c.bead_id == run.bead_id,
+            _RUNS.c.project_id == key.project_id,
+            _RUNS.c.bead_id == key.bead_id,
             _RUNS.c.started_at.is_not(None),
-            _RUNS.c.step_id != run.step_id,
+            _RUNS.c.step_id != step_id,
         )
         .order_by(_RUNS.c.started_at.desc())
         .limit(1)

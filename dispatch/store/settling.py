@@ -46,9 +46,9 @@ class SettlingRecords:
             run = records.run(row)
             if row.joined_size is None:
                 tx.run(COUNT_WISH)
-                return Settled(run=run)
+                return Settled(run=run, others_wait=row.others_wait)
             effect, released = self._move_bead(tx, bead_row, run if row.joined_size == 1 else None, run.step_id, decide)
-            return Settled(run=run, effect=effect, released=released)
+            return Settled(run=run, effect=effect, released=released, others_wait=row.others_wait)
 
     def join(self, step_id: StepId, decide: Decide) -> BeadEffect | None:
         """Join a step whose runs have all ended though nobody joined it, as when the last one was withdrawn."""

@@ -31,7 +31,7 @@ def run(connection: Connection, statement: str, parameters: Mapping[str, Any]) -
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor(row_factory=namedtuple_row) as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(statement, parameters, prepare=True)
             return cursor.fetchall() if cursor.pgresult.nfields else []
     except psycopg.Error as error:
         if driver.closed:

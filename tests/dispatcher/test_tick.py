@@ -220,6 +220,15 @@ def test_a_tick_goes_round_again_while_somebody_asks_but_not_for_ever(
     assert bus.nudges == (1 if more > rounds else 0), "what is still wished for is left to somebody else"
 
 
+def test_a_tick_leaves_what_is_wished_for_to_whoever_settles_next(scene: Any, bus: Any) -> None:
+    worker = scene.worker()
+    scene.report(scene.start(scene.claimed(scene.bead()), worker), Completed(nothing_to_do=True))
+    tick, _, passes = _watched(scene, bus, 5)
+    tick.run()
+    assert passes.count("dispatch") == 1
+    assert bus.nudges == 0
+
+
 def test_two_ticks_at_once_dispatch_every_bead_once(scene: Any, bus: Any, tick: Tick, at_once: Any) -> None:
     scene.worker(agents=6)
     for number in range(6):

@@ -146,8 +146,8 @@ MUTATIONS = (
         6,
         "the commit before the publishing",
         "dispatch/dispatcher/dispatcher.py",
-        "        _, wanted = self._hand_over(handovers)",
-        "            _, wanted = self._hand_over(handovers)",
+        "        _, wishes = self._hand_over(handovers)",
+        "            _, wishes = self._hand_over(handovers)",
         fault="A worker that is faster than the tick's commit.",
         tests=[
             f"{PUBLISHING}::test_a_run_can_be_started_the_moment_it_is_published",

@@ -169,7 +169,7 @@ MUTATIONS = (
         3,
         "the errback",
         "dispatch/bus/celery.py",
-        "body.link_error(errback.set(queue=RESULTS_QUEUE, ignore_result=True))",
+        ", link_error=[errback]",
         "",
         fault="A pool process is killed in mid-run.",
         tests=[

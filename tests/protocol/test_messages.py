@@ -57,7 +57,7 @@ def test_a_run_is_sent_with_its_own_id_the_limits_behind_its_runners_and_no_expi
     assert message.headers["id"] == str(one.run_id)
     assert message.headers["timelimit"] == [90 + 60, 90 + 20]
     assert (message.headers["expires"], message.headers["eta"]) == (None, None)
-    assert not message.headers["ignore_result"], "the body would never come"
+    assert message.headers["ignore_result"], "nobody asks the result backend for it"
     assert TaskMessage.model_validate(message.payload[0][0]) == one
 
 
@@ -79,13 +79,17 @@ def test_the_body_of_a_step_wakes_the_settler_and_its_errback_knows_the_runs(mai
         assert errback["args"] == [[str(run.run_id) for run in runs]]
 
 
-def test_the_same_run_published_again_belongs_to_a_chord_of_its_own(mailbox: Mailbox) -> None:
-    one = order()
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_same_runs_published_again_belong_to_a_chord_of_their_own(mailbox: Mailbox, size: int) -> None:
+    runs = [order() for _ in range(size)]
     for _ in range(2):
-        mailbox.bus.publish_task(SHOP, one)
-    first, second = mailbox.take(role_queue("dev"))
-    assert first.headers["id"] == second.headers["id"]
-    assert first.headers["group"] != second.headers["group"]
+        mailbox.bus.publish_step(SHOP, runs)
+    messages = mailbox.take(role_queue("dev"))
+    ids = [message.headers["id"] for message in messages]
+    assert ids[:size] == ids[size:]
+    bodies = [message.payload[2]["chord"]["options"]["task_id"] for message in messages]
+    groups = [message.headers["group"] for message in messages]
+    assert (len(set(bodies)), len(set(groups))) == (2, 2 if size > 1 else 1)
 
 
 def test_only_a_nudge_expires(mailbox: Mailbox) -> None:

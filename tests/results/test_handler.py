@@ -14,6 +14,7 @@ from dispatch.models.messages import ResultMessage
 from dispatch.models.outcome import Completed, Failed
 from dispatch.models.states import BeadEvent, RunState
 from dispatch.results import ResultHandler
+from dispatch.results.handler import MOST_LEFT
 
 SHA = "c" * 40
 
@@ -221,3 +222,32 @@ def test_a_settle_that_fails_is_counted_and_still_raises_for_its_caller(scene: A
     (event,) = scene.events("run.settle_failed")
     assert event.data["failures"] == 1
     assert event.bead_id == "shop-1"
+
+
+def test_while_others_wait_to_be_settled_dispatching_is_left_to_them_a_few_times_in_a_row(scene: Any, bus: Any) -> None:
+    rounds: list[int] = []
+    results = ResultHandler(scene.store, bus, scene.settings, go_on=lambda: rounds.append(len(rounds)))
+    count = 2 * MOST_LEFT
+    worker = scene.worker(agents=count)
+    reported = []
+    for number in range(count):
+        started = scene.start(scene.claimed(scene.bead(f"shop-{number}")), worker)
+        scene.report(started, Completed(nothing_to_do=True))
+        reported.append(started.run.id)
+    seen = []
+    for run_id in reported:
+        results.settle(run_id)
+        seen.append(len(rounds))
+    assert seen == [0] * MOST_LEFT + [1] * (MOST_LEFT - 1) + [2], "the last one has nobody to leave it to"
+
+
+def test_a_run_that_cannot_be_settled_is_nobody_to_leave_the_dispatching_to(scene: Any, bus: Any) -> None:
+    rounds: list[None] = []
+    results = ResultHandler(scene.store, bus, scene.settings, go_on=lambda: rounds.append(None))
+    worker = scene.worker(agents=2)
+    broken, sound = (scene.start(scene.claimed(scene.bead(f"shop-{number}")), worker) for number in (1, 2))
+    for started in (broken, sound):
+        scene.report(started, Completed(nothing_to_do=True))
+    scene.store.settling.note_failed_settle(broken.run.id, "It raises.", max_failures=5)
+    results.settle(sound.run.id)
+    assert rounds == [None]

@@ -7,16 +7,19 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dispatch.bus.celery import RUN_TASK, SETTLE_TASK
 from dispatch.models.queues import role_queue
 
 ROLE = "backend-engineer"
+PATIENCE = 60
 USER, PASSWORD = "someone", "a password"
 pytestmark = pytest.mark.xdist_group("walk-stock")
 
@@ -68,6 +71,27 @@ def test_a_bead_goes_all_the_way_on_a_small_host(deployment: Any) -> None:
     (key,) = deployment.import_beads(document)
     deployment.await_status(key, "closed")
     assert (deployment.repository / "small.txt").exists()
+
+
+@pytest.mark.parametrize(("worker", "task"), [("threads", RUN_TASK), ("small", SETTLE_TASK)])
+def test_task_events_reach_a_listener_though_a_worker_sends_them_in_batches(
+    deployment: Any, worker: str, task: str
+) -> None:
+    heard: list[str] = []
+
+    def take(event: dict[str, Any]) -> None:
+        if event["hostname"] == f"{worker}@here" and event.get("name", task) == task:
+            heard.append(event["type"])
+
+    with deployment.app.connection_for_read() as address:
+        receiver = deployment.app.events.Receiver(address, handlers={"*": take})
+        with receiver.consumer_context() as (connection, _, _):
+            deployment.import_beads({"id": f"heard-{worker}", "title": "Heard", "description": "```nothing\n```"})
+            until = time.monotonic() + PATIENCE
+            while not {"task-received", "task-started", "task-succeeded"} <= set(heard):
+                assert time.monotonic() < until, heard
+                with suppress(TimeoutError):
+                    connection.drain_events(timeout=1)
 
 
 def test_inspect_and_report_answer(deployment: Any) -> None:
