@@ -102,9 +102,11 @@ def test_a_run_that_returns_when_it_is_asked_to_stop_is_the_last_of_its_process(
         def work(assignment, emit):
             {SAY_PID}
             if assignment.attempt == 1:
-                signal.signal(signal.SIGTERM, lambda *_: None)
+                asked = []
+                signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
                 emit({{"type": "progress", "message": "asked"}})
-                signal.pause()
+                while not asked:
+                    time.sleep(0.01)
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
     """
     runner = function(source, runs_per_process=9)
