@@ -110,9 +110,9 @@ def test_a_run_that_returns_when_it_is_asked_to_stop_is_the_last_of_its_process(
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
     """
     runner = function(source, runs_per_process=9)
-    asked, after = make_stage(stop_grace=20), make_stage(attempt=2)
+    asked, after = make_stage(stop_grace=600), make_stage(attempt=2)
     asked.when("asked", lambda: asked.control.ask_to_stop(StopReason.CANCEL))
-    assert isinstance(asked.run(runner), Cancelled)
+    assert isinstance(asked.run_in_thread(runner).result(), Cancelled), "nobody waits for what has nothing to do"
     assert after.run(runner) == Completed()
     assert asked.pids != after.pids
 

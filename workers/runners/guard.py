@@ -178,7 +178,7 @@ class Supervisor:
         work is done may live on, when nobody asked it to end and it is alone; returns whether it does.
         """
         self._child, self._status = child, None
-        cause = ""
+        cause, asked = "", False
         kill_at = float("inf")
         last_pulse = boot_clock()
         self._reap()
@@ -190,10 +190,10 @@ class Supervisor:
             if KILL in orders or now >= kill_at:
                 break
             if TERMINATE in orders:
-                done = None
+                asked = True
                 self._terminate()
             if done is not None and self._is_done(done):
-                if not cause and self._has_only(child):
+                if not cause and not asked and self._has_only(child):
                     self.report("ended", code=0, signal=None, cause="", leftovers=0)
                     return True
                 break
