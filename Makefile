@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(or $(wildcard $(VENV)/bin/uv),uv)
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 3 --dist loadfile
 BENCHMARKS ?=
 OUT ?= .bench/results.json
 

@@ -17,21 +17,27 @@ if TYPE_CHECKING:
     from dispatch.loops import result_fingerprint as result_fingerprint
     from dispatch.models.agent import Agent as Agent
     from dispatch.models.bead import Bead as Bead
+    from dispatch.models.decision import Decision as Decision
     from dispatch.models.dispatching import DispatchResult as DispatchResult
     from dispatch.models.dispatching import StatusState as StatusState
     from dispatch.models.dispatching import SystemStatus as SystemStatus
+    from dispatch.models.guarding import Readiness as Readiness
     from dispatch.models.messages import Assignment as Assignment
     from dispatch.models.messages import ResultMessage as ResultMessage
     from dispatch.models.messages import TaskMessage as TaskMessage
     from dispatch.models.run import ActionRecord as ActionRecord
     from dispatch.models.run import ErrorRecord as ErrorRecord
     from dispatch.models.run import PendingTask as PendingTask
+    from dispatch.ports import Escalator as Escalator
     from dispatch.ports import MessageBus as MessageBus
+    from dispatch.readiness.checking import ReadinessCheck as ReadinessCheck
+    from dispatch.results import DecisionEscalator as DecisionEscalator
     from dispatch.results import ResultHandler as ResultHandler
     from dispatch.routing import AutoBugRouter as AutoBugRouter
     from dispatch.routing import BugRouteInfo as BugRouteInfo
     from dispatch.routing import PersonaMatcher as PersonaMatcher
     from dispatch.settings import DEFAULT_TASK_TIMEOUT as DEFAULT_TASK_TIMEOUT
+    from dispatch.settings import ReadinessMode as ReadinessMode
     from dispatch.settings import Settings as Settings
     from dispatch.settings import load_settings as load_settings
     from dispatch.store import Store as Store
@@ -47,16 +53,22 @@ _HOMES = {
     "Bead": "dispatch.models.bead",
     "BugRouteInfo": "dispatch.routing",
     "CeleryBus": "dispatch.bus.celery",
+    "Decision": "dispatch.models.decision",
+    "DecisionEscalator": "dispatch.results",
     "DispatchError": "dispatch.errors",
     "DispatchResult": "dispatch.models.dispatching",
     "Dispatcher": "dispatch.dispatcher",
     "ErrorRecord": "dispatch.models.run",
+    "Escalator": "dispatch.ports",
     "LocalBus": "dispatch.bus",
     "LoopDetector": "dispatch.loops",
     "MessageBus": "dispatch.ports",
     "PendingTask": "dispatch.models.run",
     "PersonaMatcher": "dispatch.routing",
     "ProgressMetrics": "dispatch.loops",
+    "Readiness": "dispatch.models.guarding",
+    "ReadinessCheck": "dispatch.readiness.checking",
+    "ReadinessMode": "dispatch.settings",
     "ResultHandler": "dispatch.results",
     "ResultMessage": "dispatch.models.messages",
     "Settings": "dispatch.settings",

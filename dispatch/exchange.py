@@ -1,7 +1,7 @@
 """Where beads files meet the store: import, export, and beads that are made here."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,13 +16,11 @@ from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.importing import BeadRecord, ImportReport, MemoryRecord
 from dispatch.models.project import Project
 from dispatch.models.states import BeadStatus
-from dispatch.routing import bead_timeout, role_hint
+from dispatch.rerouting import follow_names
+from dispatch.routing import Router, bead_timeout
 from dispatch.routing.hints import ROLE_LABEL
-from dispatch.settings import normal_name
+from dispatch.settings import Settings, normal_name
 from dispatch.store import Store, StoredDocument
-
-MAX_ROLE = 100
-"""Characters of a role that a bead asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,29 +69,34 @@ def import_file(
     project_id: ProjectId,
     path: Path,
     *,
+    settings: Settings | None = None,
     strict: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> ImportResult:
     """Bring a project up to date with a beads file, in one transaction. Lines that cannot be read are left out.
 
-    `progress` is told, after each, how many beads have been read. Raises `NotFoundError` for an unknown project, and
+    `settings` name the roles that beads may ask for; without them those of the default personas count. `progress` is
+    told, after each, how many beads have been read. Raises `NotFoundError` for an unknown project, and
     `BadInputError` when the file cannot be read, when no line of it can, or when `strict` and some cannot: then
     nothing is written.
     """
     store.projects.get(project_id)
-    reading = _read(path, progress)
+    router = Router(settings)
+    reading = _read(path, router, progress)
     _check_refusals(path, reading, strict)
+    if settings is not None:
+        follow_names(store, router, project_id)
     report = store.imports.import_records(project_id, list(reading.beads.values()), list(reading.memories.values()))
     graph = interop.graph_problems(*store.reading.graph(project_id))
     return ImportResult(report=report, problems=(*reading.problems, *graph))
 
 
-def _read(path: Path, progress: Callable[[int], None] | None) -> _Reading:
+def _read(path: Path, router: Router, progress: Callable[[int], None] | None) -> _Reading:
     reading = _Reading()
     for entry in interop.read_entries(path):
         match entry:
             case BeadEntry():
-                record, problems = _record(entry)
+                record, problems = _record(entry, router)
                 reading.beads[entry.bead.id] = record
                 reading.problems += problems
                 if progress is not None:
@@ -105,17 +108,16 @@ def _read(path: Path, progress: Callable[[int], None] | None) -> _Reading:
     return reading
 
 
-def _record(entry: BeadEntry) -> tuple[BeadRecord, list[Problem]]:
+def _record(entry: BeadEntry, router: Router) -> tuple[BeadRecord, list[Problem]]:
     """Return a bead as the store takes it. What dispatch cannot make sense of is told, and stays in its text."""
     problems = []
 
     def warn(problem: str, cure: str) -> None:
         problems.append(Problem(entry.line, entry.bead.id, problem, cure, fatal=False))
 
-    role = role_hint(entry.bead.labels, entry.bead.metadata)
-    if len(role) > MAX_ROLE:
-        warn(f"the role it asks for has {len(role)} characters, ignored", f"use at most {MAX_ROLE}")
-        role = ""
+    route = router.route(entry.bead)
+    if route.problem:
+        warn(route.problem, route.cure)
     edges = [edge for edge in entry.dependencies if _is_storable(edge)]
     if len(edges) < len(entry.dependencies):
         left_out = len(entry.dependencies) - len(edges)
@@ -130,7 +132,9 @@ def _record(entry: BeadEntry) -> tuple[BeadRecord, list[Problem]]:
         text=entry.text,
         document=entry.document,
         dependencies=tuple(edges),
-        role_hint=role,
+        role_hint=route.role,
+        role_reason=route.reason,
+        role_problem=route.complaint,
         timeout=timeout,
     )
     return record, problems
@@ -224,13 +228,37 @@ def _is_covered(entry: BeadEntry, stored: StoredDocument | None) -> bool:
     return ours is not None and theirs is not None and theirs < ours
 
 
-def add_bead(store: Store, project: Project, new: NewBead, *, created_by: str, now: datetime) -> Bead:
-    """Make a bead in a project, as its tracker would, and return it.
+def add_bead(
+    store: Store,
+    project: Project,
+    new: NewBead,
+    *,
+    created_by: str,
+    now: datetime,
+    settings: Settings | None = None,
+) -> Bead:
+    """Make a bead in a project, as its tracker would, and return it. `settings` are those of `import_file`.
 
     Raises `BadInputError` for what a tracker would not take, `NotFoundError` for an edge to a bead that is not there,
     `CycleError` for an edge that would close a cycle, `RefusedError` when the id is taken.
     """
-    bead_id = BeadId(new.id) if new.id is not None else _new_id(store, project, new.title, created_by, now)
+    bead_id = BeadId(new.id) if new.id is not None else new_id(store, project, new.title, created_by, now)
+    own, others = _edges(project.id, bead_id, new)
+    record = new_record(bead_id, new, own, created_by=created_by, now=now, settings=settings)
+    edges_to_it = [(edge, interop.dependency_document(edge, created_by, now)) for edge in others]
+    return store.edits.add(project.id, record, edges_to_it, lambda edges: _refuse_cycles([*own, *others], edges))
+
+
+def new_record(
+    bead_id: BeadId,
+    new: NewBead,
+    own: Sequence[Dependency],
+    *,
+    created_by: str,
+    now: datetime,
+    settings: Settings | None = None,
+) -> BeadRecord:
+    """Return a new bead as the store takes it; `own` are the edges that it owns. Raises `BadInputError`."""
     role = normal_name(new.role)
     labels = dict.fromkeys([*new.labels, *([f"{ROLE_LABEL}{role}"] if role else [])])
     bead = Bead(
@@ -242,25 +270,29 @@ def add_bead(store: Store, project: Project, new: NewBead, *, created_by: str, n
         labels=tuple(labels),
     )
     document = interop.new_document(bead, created_by, now)
-    own, others = _edges(project.id, bead_id, new)
     if own:
         document["dependencies"] = [interop.dependency_document(edge, created_by, now) for edge in own]
-    record = BeadRecord(
-        bead=interop.bead_from_document(document),
+    made = interop.bead_from_document(document)
+    route = Router(settings).route(made)
+    return BeadRecord(
+        bead=made,
         text=interop.document_text(document),
         document=document,
         dependencies=tuple(own),
-        role_hint=role_hint(labels, {}),
+        role_hint=route.role,
+        role_reason=route.reason,
+        role_problem=route.complaint,
     )
-    edges_to_it = [(edge, interop.dependency_document(edge, created_by, now)) for edge in others]
-    return store.edits.add(project.id, record, edges_to_it, lambda edges: _refuse_cycles([*own, *others], edges))
 
 
-def _new_id(store: Store, project: Project, title: str, created_by: str, now: datetime) -> BeadId:
+def new_id(
+    store: Store, project: Project, title: str, created_by: str, now: datetime, *, also_taken: Collection[BeadId] = ()
+) -> BeadId:
+    """Return an id that no bead of a project has yet."""
     taken = store.imports.ids(project.id)
     prefix = interop.common_prefix(taken) or project.prefix
     salt = f"{created_by} {now.isoformat()}"
-    return BeadId(interop.new_bead_id(prefix, title, frozenset(taken).__contains__, salt))
+    return BeadId(interop.new_bead_id(prefix, title, frozenset([*taken, *also_taken]).__contains__, salt))
 
 
 def _edges(project_id: ProjectId, bead_id: BeadId, new: NewBead) -> tuple[list[Dependency], list[Dependency]]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement
 
+from dispatch.models.decision import Decision
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.messages import TaskMessage
 
@@ -23,6 +24,14 @@ class Clock(Protocol):
 
     def now(self) -> ColumnElement[Any]:
         """Return a `timestamptz` expression that is evaluated in each statement it appears in."""
+        ...
+
+
+class Escalator(Protocol):
+    """Takes a bead to a human, who decides how it goes on."""
+
+    def escalate_bead_to_ceo(self, bead_id: str, reason: str, returned_to: str | None = None) -> Decision:
+        """Have a human decide about a bead, named by `id` or `project/id`; `returned_to` is the role that had it."""
         ...
 
 

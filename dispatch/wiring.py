@@ -7,10 +7,10 @@ from dispatch import embedded
 from dispatch.dispatcher import Dispatcher, Tick
 from dispatch.models.identity import IncarnationId, ProjectId
 from dispatch.ports import Clock, MessageBus
-from dispatch.results import ResultHandler
+from dispatch.results import DecisionEscalator, ResultHandler
 from dispatch.settings import Settings, load_settings
 from dispatch.store import Store, make_engine, require_current, upgrade
-from dispatch.workspaces import GitWorktrees, Repository
+from dispatch.workspaces import GitWorktrees, Repository, RepositoryCheck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,9 @@ def wire(settings: Settings, store: Store, bus: MessageBus, *, goes_on: bool = F
     With `goes_on` this process dispatches at once what it made possible by settling a run or landing work; else it
     asks for a tick.
     """
-    dispatcher = Dispatcher(store, bus, settings)
+    dispatcher = Dispatcher(
+        store, bus, settings, built_in_checks=[RepositoryCheck(settings)], escalator=DecisionEscalator(store)
+    )
     results = ResultHandler(store, bus, settings, go_on=(lambda: tick.go_on()) if goes_on else None)  # noqa: PLW0108 - made below
     tick = Tick(store, dispatcher, bus, settings, sweep=results.sweep)
     return System(

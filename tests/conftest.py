@@ -220,8 +220,9 @@ class Scene:
         assert isinstance(started, StartedRun), started
         return started
 
-    def report(self, started: StartedRun, outcome: Outcome, commit: str | None = None) -> bool:
-        message = ResultMessage(run_id=started.run.id, token=started.token, outcome=outcome, commit_sha=commit)
+    def report(self, started: StartedRun, outcome: Outcome, commit: str | None = None, **fields: Any) -> bool:
+        named = {"run_id": started.run.id, "token": started.token, "outcome": outcome, "commit_sha": commit}
+        message = ResultMessage(**named, **fields)
         return self.store.running.report(message)
 
     def settle(self, run_id: RunId) -> Settled | None:

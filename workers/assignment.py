@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from dispatch.models.messages import AssignedBead, AssignedProject, Assignment, FinishedDependency, PastError
+from dispatch.loops import near_limit
+from dispatch.models.messages import (
+    AssignedBead,
+    AssignedProject,
+    Assignment,
+    FinishedDependency,
+    HumanAdvice,
+    PastError,
+)
+from dispatch.routing import role_instructions
 from dispatch.settings import Settings
 from dispatch.store import StartedRun
 
@@ -16,7 +25,7 @@ def make_assignment(started: StartedRun, workspace: Path, settings: Settings) ->
         run_id=run.id,
         attempt=run.attempt,
         role=run.role,
-        instructions=_instructions(run.role, settings),
+        instructions=role_instructions(run.role, settings),
         timeout_seconds=run.timeout.total_seconds(),
         workspace=workspace,
         project=AssignedProject(
@@ -41,14 +50,13 @@ def make_assignment(started: StartedRun, workspace: Path, settings: Settings) ->
         errors=tuple(
             PastError(timestamp=error.timestamp, error=error.error, dispatch=error.dispatch) for error in started.errors
         ),
+        advice=tuple(
+            HumanAdvice(timestamp=told.at, by=told.by, asked=told.asked, advice=told.advice) for told in started.advice
+        ),
+        warnings=near_limit(bead.hops, settings.guards.max_dispatch_hops, bead.hop_allowance),
     )
 
 
 def _text(document: dict[str, Any], field: str) -> str:
     value = document.get(field)
     return value if isinstance(value, str) else ""
-
-
-def _instructions(role: str, settings: Settings) -> str:
-    path = settings.role(role).instructions
-    return path.read_text(encoding="utf-8") if path is not None else ""

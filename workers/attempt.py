@@ -8,20 +8,25 @@ from pathlib import Path
 
 import structlog
 
+from dispatch.errors import DispatchError
+from dispatch.loops import LoopRule
 from dispatch.models.messages import AgentEvent, ResultMessage
 from dispatch.models.outcome import Completed, Failed, Outcome
+from dispatch.models.progress import NO_COMMITS, CommitRange
 from dispatch.models.run import Run
 from dispatch.settings import Workspace
 from dispatch.store import StartedRun
 from dispatch.wiring import System
-from dispatch.workspaces import drop_scratch, make_scratch
+from dispatch.workspaces import Repository, commits_of_work, drop_scratch, make_scratch
 from workers.assignment import make_assignment
 from workers.heartbeat import RunHeartbeat
+from workers.loop_watch import LoopWatch, SteadyClock
 from workers.persistence import is_passing, write_patiently
 from workers.recording import ActionRecorder
 from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group
 from workers.runners.base import PULSE_LIMIT
 from workers.soft_limit import SoftLimit
+from workers.spending import SpendingMeter
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +44,21 @@ class Attempt:
         self._kind = Workspace.WORKTREE
         self._left: str | None = None
         self._base_sha: str | None = None
+        self._commits = NO_COMMITS
         self._unnoted: ProcessIdentity | None = None
-        running = system.store.running
+        self._now = SteadyClock()
+        running, guards = system.store.running, system.settings.guards
         self._recorder = ActionRecorder(
-            lambda actions: running.record_actions(started.run.id, actions), started.run.agent_id
+            lambda actions: running.record_actions(started.run.id, actions), started.run.agent_id, self._now
+        )
+        rule = LoopRule(guards.repeat_threshold, guards.progress_window)
+        self._loops = LoopWatch(started.run.id, started.past_actions, rule, self.control)
+        self._meter = SpendingMeter(
+            system.store.guarding.charge,
+            started.run.id,
+            started.bead,
+            system.settings.project_caps(started.run.project_id),
+            self.control,
         )
 
     @contextmanager
@@ -68,6 +84,7 @@ class Attempt:
         if self._unnoted is not None:
             self._note_process(self._unnoted)
         self._recorder.flush()
+        self._meter.flush()
 
     def prepare(self, kind: Workspace = Workspace.WORKTREE) -> None:
         """Make the workspace, after ending and keeping what a dead attempt left on this host (PROTOCOL, rule 9).
@@ -98,6 +115,7 @@ class Attempt:
     def context(self, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> RunnerContext:
         """Return what the runner is given. `watch` sees every event of the agent; `limit` holds between them."""
         assert self._workspace is not None, "prepare() made it"
+        self._loops.begin(self._now())
         return RunnerContext(
             assignment=make_assignment(self.started, self._workspace, self._system.settings),
             run_directory=self._run_directory,
@@ -110,8 +128,12 @@ class Attempt:
     def _take(self, event: AgentEvent, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> None:
         if watch is not None:
             watch(event)
-        if self._recorder.add(event):
-            self._recorder.flush()
+        self._meter.add(event)
+        action = self._recorder.add(event)
+        if action is not None:
+            self._loops.take(action)
+            if self._recorder.is_due:
+                self._recorder.flush()
         limit.check()
 
     def _note_process(self, process: ProcessIdentity) -> None:
@@ -139,6 +161,7 @@ class Attempt:
 
         Where the repository is, is in the database too.
         """
+        outcome = self._loops.explain(outcome)
         try:
             commit_sha = write_patiently(lambda: self._commit(outcome), f"the work of run {self._run.id}")
         except Exception as error:
@@ -146,6 +169,7 @@ class Attempt:
             commit_sha = None
             if isinstance(outcome, Completed):
                 outcome = Failed(cause="commit failed", summary=str(error))
+        self._commits = self._count_commits(commit_sha)
         return self.report(self.checked(outcome, commit_sha), commit_sha)
 
     def _commit(self, outcome: Outcome) -> str | None:
@@ -156,6 +180,18 @@ class Attempt:
         unfinished = "" if isinstance(outcome, Completed) else f" (attempt {self._run.attempt}: {outcome.kind})"
         message = f"{bead.title}{unfinished}\n\nBead: {bead.key}\nRun: {self._run.id}"
         return self._system.worktrees.commit_all(self._run, message)
+
+    def _count_commits(self, commit_sha: str | None) -> CommitRange:
+        """Return the commits of the bead's work when this run left one; what goes wrong in counting costs no work."""
+        if commit_sha is None or commit_sha == self._base_sha or not self._run.writes_branch:
+            return NO_COMMITS
+        project = self.started.project
+        target_branch = self._system.settings.project(project.id).target_branch
+        try:
+            return commits_of_work(Repository(project.path, target_branch), commit_sha)
+        except (DispatchError, OSError) as error:
+            log.warning("the commits of a run were not counted", run_id=str(self._run.id), cause=repr(error))
+            return NO_COMMITS
 
     def checked(self, outcome: Outcome, commit_sha: str | None) -> Outcome:
         """Doubt a success that changed nothing and does not say that nothing was to be done."""
@@ -179,12 +215,15 @@ class Attempt:
         False when it came too late: the run is not this worker's any more.
         """
         self._recorder.flush()
+        self._meter.flush()
         try:
             taken = self._write(outcome, commit_sha)
         except Exception as error:
             log.exception("the outcome cannot be stored as it is", run_id=str(self._run.id), outcome=outcome.kind)
             summary = f"It ended as {outcome.kind}, but the database does not take the words ({type(error).__name__})."
             taken = self._write(Failed(cause="unwritable outcome", summary=summary), commit_sha)
+        self._recorder.flush()
+        self._meter.flush()
         if not taken:
             log.warning("a late outcome was refused", run_id=str(self._run.id), outcome=outcome.kind)
         return taken
@@ -196,6 +235,7 @@ class Attempt:
             outcome=outcome,
             base_sha=self._base_sha,
             commit_sha=commit_sha,
+            commits=self._commits,
         )
         return write_patiently(
             lambda: self._system.store.running.report(message), f"the outcome of run {self._run.id}: {outcome.kind}"

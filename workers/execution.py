@@ -85,7 +85,7 @@ class RunExecutor:
 
     def _run_agent(self, attempt: Attempt, limit: SoftLimit) -> Outcome:
         run = attempt.started.run
-        name, runner = self._registry.choose(run.role, attempt.started.bead.failures, self._runner)
+        name, runner = self._registry.choose(run.role, attempt.started.bead, self._runner)
         attempt.prepare(self._system.settings.runners[name].workspace)
         return runner.run(attempt.context(self._watch, limit))
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from dispatch.cli.explaining import Explainer
-from dispatch.dispatcher.choosing import choose
+from dispatch.dispatcher.choosing import QA, choose
 from dispatch.models.bead import Bead
 from dispatch.models.dispatching import Candidate, Handover, Lane, Plan
 from dispatch.models.identity import BeadKey, RunId
 from dispatch.models.messages import AgentEvent
 from dispatch.models.outcome import Outcome
+from dispatch.models.routing import UNCLEAR_BUG
 from dispatch.models.states import BeadStatus
-from dispatch.routing import bead_timeout
-from dispatch.settings import Landing, Settings
+from dispatch.routing import bead_timeout, role_of_persona
+from dispatch.settings import Landing, Settings, normal_name
 from dispatch.wiring import System
 from workers.local_worker import LocalWorker
 
@@ -50,7 +51,7 @@ def run_bead(
     bead = system.store.reading.bead(key)
     role = role_of(bead, system.settings)
     with LocalWorker(system, roles=[role], agents=1, serves=False, runner=runner, watch=on_event) as worker:
-        worker.registry.choose(role, bead.failures, runner)
+        worker.registry.choose(role, bead, runner)
         handover, reason = _claim(worker.system, bead, role)
         if handover is not None:
             _carry_out(worker, handover)
@@ -60,11 +61,16 @@ def run_bead(
 
 
 def role_of(bead: Bead, settings: Settings) -> str:
-    """Return the role a bead runs in here: the one it asks for, the project's default, or else any that has runners."""
-    if bead.role_hint:
-        return settings.resolve_role(bead.role_hint)
-    default = settings.resolve_role(settings.project(bead.project_id).default_role)
-    return next((name for name in (default, *settings.roles) if settings.role(name).runners), default)
+    """Return the role a bead runs in here: the one it asks for, the project's default, or else any that has runners.
+
+    A bug that nothing sorts is QA's before it is the default role's.
+    """
+    if bead.wanted_role:
+        return settings.resolve_role(bead.wanted_role)
+    wanted = [QA] if bead.role_hint == UNCLEAR_BUG else []
+    default = settings.project(bead.project_id).default_role
+    named = [role_of_persona(normal_name(name), settings) for name in (*wanted, default)]
+    return next((name for name in (*named, *settings.roles) if settings.role(name).runners), named[-1])
 
 
 def _claim(system: System, bead: Bead, role: str) -> tuple[Handover | None, str]:

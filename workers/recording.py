@@ -26,19 +26,31 @@ class ActionRecorder:
     While the database is away they wait here, the newest 1,000 of them. One that the database cannot hold is dropped.
     """
 
-    def __init__(self, write: Callable[[Sequence[ActionRecord]], None], agent_id: AgentId | None) -> None:
+    def __init__(
+        self,
+        write: Callable[[Sequence[ActionRecord]], None],
+        agent_id: AgentId | None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._write = write
         self._agent_id = agent_id
+        self._now = now
         self._waiting: list[ActionRecord] = []
         self._lock = threading.Lock()
 
-    def add(self, event: AgentEvent) -> bool:
-        """Take an event of the agent; True when enough wait that a flush is due."""
+    def add(self, event: AgentEvent) -> ActionRecord | None:
+        """Take an event of the agent and return the action that it tells of; None: it tells of none."""
         if not isinstance(event, ActionEvent):
-            return False
+            return None
         record = self._record(event)
         with self._lock:
             self._waiting.append(record)
+        return record
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough wait to be written."""
+        with self._lock:
             return len(self._waiting) >= _BATCH
 
     def flush(self) -> None:
@@ -73,7 +85,7 @@ class ActionRecorder:
 
     def _record(self, event: ActionEvent) -> ActionRecord:
         return ActionRecord(
-            timestamp=datetime.now(UTC),
+            timestamp=self._now(),
             action_type=event.action_type,
             action_data=dict(event.action_data),
             result_hash=event.result_hash,

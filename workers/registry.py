@@ -3,6 +3,8 @@
 import threading
 
 from dispatch.errors import ConfigurationError, NotFoundError
+from dispatch.models.bead import Bead
+from dispatch.routing import choose_runner
 from dispatch.settings import RunnerKind, RunnerSettings, Settings
 from dispatch.wiring import worktrees_directory
 from workers.runners import CommandRunner, PythonRunner, Runner
@@ -16,23 +18,22 @@ class RunnerRegistry:
         self._made: dict[str, Runner] = {}
         self._lock = threading.Lock()
 
-    def choose(self, role: str, failures: int, named: str | None = None) -> tuple[str, Runner]:
-        """Return the runner for a role: the weakest first, the next stronger one after each failure in a row.
+    def choose(self, role: str, bead: Bead, named: str | None = None) -> tuple[str, Runner]:
+        """Return the role's runner for a bead: the harder the work the stronger, and the next one after each failure.
 
         `named` overrides that. Raises `ConfigurationError` when the role has none, `NotFoundError` for an unknown name.
         """
         if named is not None:
             return named, self._get(named)
-        runners = self._settings.role(role).runners
-        if not runners:
+        choice = choose_runner(self._settings.role(role).runners, bead)
+        if choice is None:
             place = str(self._settings.config_file or "dispatch.toml")
             raise ConfigurationError(
                 place=place,
                 problem=f"the role {role} has no runner",
                 cure=f'Name one: [roles.{role}] runners = ["mine"], and [runners.mine] with its kind.',
             )
-        name = runners[min(failures, len(runners) - 1)]
-        return name, self._get(name)
+        return choice.name, self._get(choice.name)
 
     def _get(self, name: str) -> Runner:
         with self._lock:

@@ -12,7 +12,12 @@ from dispatch.cli.options import BeadArgument, JsonOption, ProjectOption, chosen
 from dispatch.cli.views import action_view, bead_view, outcome_text, run_view
 from dispatch.errors import UsageError
 from dispatch.interop import parse_time
+from dispatch.loops import BeadHistory
+from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadKey
+from dispatch.models.settling import LookBack
+from dispatch.routing import Router, choose_runner
+from dispatch.settings import Settings
 from dispatch.store import FixedClock, Store
 
 SHOWN_ACTIONS = 10
@@ -43,20 +48,40 @@ def ready(
     if as_json:
         output.write_json([bead_view(bead) for bead in beads])
         return
-    rows = [(bead.id, f"P{bead.priority}", bead.issue_type, bead.role_hint, bead.title) for bead in beads]
+    rows = [(bead.id, f"P{bead.priority}", bead.issue_type, bead.wanted_role, bead.title) for bead in beads]
     output.write_table(("bead", "priority", "type", "role", "title"), rows, empty="Nothing is ready.")
 
 
-def why(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False) -> None:
+def why(
+    context: typer.Context,
+    bead: BeadArgument,
+    every: Annotated[
+        bool, typer.Option("--all-reasons", help="All that keeps it from going, not only the first.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Say in one sentence why a bead is where it is."""
     command = CommandContext.of(context)
     with command.store() as store:
         found = store.reading.bead(store.reading.resolve(bead))
-        reason = Explainer(store, command.settings).why(found)
+        explainer = Explainer(store, command.settings)
+        reasons = explainer.all_reasons(found) if every else [explainer.why(found)]
+        role = explainer.role(found)
     if as_json:
-        output.write_json({"id": found.id, "project": found.project_id, "status": found.status, "reason": reason})
-    else:
+        view = {"id": found.id, "project": found.project_id, "status": found.status, "reason": reasons[0]}
+        told = {"reasons": reasons} if every else {}
+        output.write_json({**view, **told, "role": role, **_wish_view(found)})
+        return
+    for reason in reasons:
         output.write(f"{found.key}: {reason}")
+    if not found.is_done:
+        for sentence in filter(None, (found.role_reason, found.role_problem)):
+            output.write(sentence)
+
+
+def _wish_view(bead: Bead) -> dict[str, str]:
+    """Return what there is to say about the role that a bead asks for."""
+    return {"role_reason": bead.role_reason, "role_problem": bead.role_problem}
 
 
 def show(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False) -> None:
@@ -64,12 +89,24 @@ def show(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False
     command = CommandContext.of(context)
     with command.store() as store:
         key = store.reading.resolve(bead)
-        reason = Explainer(store, command.settings).why(store.reading.bead(key))
-        view = {**_gathered(store, key), "why": reason}
+        bead_found = store.reading.bead(key)
+        explainer = Explainer(store, command.settings)
+        view = {
+            **_gathered(store, key),
+            "why": explainer.why(bead_found),
+            "routed_title": Router(command.settings).routed_title(bead_found),
+            "runner": _runner_view(explainer.role(bead_found), bead_found, command.settings),
+        }
     if as_json:
         output.write_json(view)
     else:
         _write_bead(view)
+
+
+def _runner_view(role: str | None, bead: Bead, settings: Settings) -> dict[str, str] | None:
+    """Return which runner would do a bead in a role, and why; None while nobody can tell, and when it is done."""
+    choice = choose_runner(settings.role(role).runners, bead) if role is not None and not bead.is_done else None
+    return {"name": choice.name, "reason": choice.reason} if choice is not None else None
 
 
 def _gathered(store: Store, key: BeadKey) -> dict[str, Any]:
@@ -92,10 +129,19 @@ def _gathered(store: Store, key: BeadKey) -> dict[str, Any]:
         "dependents": [edge_view(*edge) for edge in named_by],
         "runs": [{**run_view(run), "outcome_text": outcome_text(run)} for run in runs],
         "actions": [action_view(action) for action in reading.actions(runs[0].id)] if runs else [],
+        "commits_text": str(bead.commits),
+        "progress": _progress(store, key) if runs else "",
         "errors": [
             {"at": error.timestamp, "error": error.error, "attempt": error.dispatch} for error in reading.errors(key)
         ],
     }
+
+
+def _progress(store: Store, key: BeadKey) -> str:
+    """Return in a sentence what a bead's agents did, as far as they told."""
+    past = store.settling.look_back(key, LookBack(actions=True))
+    history = BeadHistory.of([*past.actions, *past.last_actions])
+    return str(history.metrics) if history.recent else ""
 
 
 def _write_bead(view: dict[str, Any]) -> None:
@@ -104,6 +150,16 @@ def _write_bead(view: dict[str, Any]) -> None:
     for name in ("role", "assignee", "labels", "head_sha"):
         if view[name]:
             output.write(f"{name}: {output.cell(view[name])}")
+    for sentence in filter(None, (view["role_reason"], view["role_problem"])):
+        output.write(sentence)
+    if view["runner"]:
+        output.write(f"runner: {view['runner']['name']}; {view['runner']['reason']}")
+    if view["routed_title"]:
+        output.write(f"with its route: {view['routed_title']}")
+    if view["commits"]["count"]:
+        output.write(f"commits: {view['commits_text']}")
+    if view["progress"]:
+        output.write(f"progress: {view['progress']}")
     if view["description"]:
         output.write(f"\n{view['description'].rstrip()}")
     _write_part("waits for or belongs to", [_edge_line(edge) for edge in view["dependencies"]])

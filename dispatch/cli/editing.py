@@ -1,6 +1,5 @@
 """Changing beads by hand: `add`, `close`, `adopt`."""
 
-import getpass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 from dispatch import exchange
 from dispatch.cli import output
 from dispatch.cli.context import CommandContext
-from dispatch.cli.options import BeadArgument, JsonOption, ProjectOption, chosen_project
+from dispatch.cli.options import BeadArgument, JsonOption, ProjectOption, calling_user, chosen_project
 from dispatch.cli.views import bead_view
 from dispatch.errors import RefusedError
 from dispatch.exchange import NewBead
@@ -66,20 +65,16 @@ def add(
     command = CommandContext.of(context)
     with command.store() as store:
         chosen = chosen_project(store, project)
-        bead = exchange.add_bead(store, chosen, new, created_by=_user(), now=datetime.now(UTC))
+        bead = exchange.add_bead(
+            store, chosen, new, created_by=calling_user(), now=datetime.now(UTC), settings=command.settings
+        )
         command.nudge(store)
     if as_json:
         output.write_json(bead_view(bead))
     else:
         output.write(bead.id)
-
-
-def _user() -> str:
-    """Return who calls, as the tracker notes it; an id without a name, as in a container, is nobody in particular."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "dispatch"
+        if bead.role_problem:
+            output.say(f"warning: {bead.role_problem}")
 
 
 def close(
@@ -88,11 +83,14 @@ def close(
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why; the answer, when it is a decision.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Close a bead. A running agent is told to stop; what waited for the bead can go."""
+    """Close a bead. A running agent is told to stop; what waited for the bead can go.
+
+    Closing a decision lets its bead go on, with the reason as advice for its next run; `dispatch decide` can do more.
+    """
     command = CommandContext.of(context)
     with command.store() as store:
         key = store.reading.resolve(bead)
-        released = store.edits.close(key, reason)
+        released = store.edits.close(key, reason, by=calling_user())
         command.nudge(store)
     if as_json:
         output.write_json({"id": key.bead_id, "project": key.project_id, "released": released})

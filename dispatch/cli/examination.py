@@ -7,9 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from dispatch.cli.context import CommandContext
+from dispatch.dispatcher.checking import find_check
 from dispatch.errors import DispatchError
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
+from dispatch.routing import Router
 from dispatch.settings import RunnerKind, Settings, format_duration, mask_password
 from dispatch.store import Store
 from dispatch.wiring import Addresses, require_broker, require_result_backend
@@ -46,6 +48,7 @@ def examine(command: CommandContext) -> Iterator[Finding]:
         return
     yield Finding("configuration", Health.OK, str(settings.config_file or "none; the defaults hold"))
     yield from _runners(settings)
+    yield from _readiness_check(settings)
     try:
         yield from _servers(command)
         with command.store() as store:
@@ -55,6 +58,7 @@ def examine(command: CommandContext) -> Iterator[Finding]:
             for project in store.projects.all():
                 yield from _project(project, settings)
             yield from _orphans(store)
+            yield from _wishes(store, settings)
     except DispatchError as error:
         yield Finding("servers", Health.BROKEN, str(error), "Mend it and ask again.")
 
@@ -77,6 +81,19 @@ def _runners(settings: Settings) -> Iterator[Finding]:
         else:
             found = f"the program {runner.argv[0]!r} is not on PATH"
             yield Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
+
+
+def _readiness_check(settings: Settings) -> Iterator[Finding]:
+    target = settings.guards.readiness_check
+    if not target:
+        return
+    try:
+        find_check(target)
+    except Exception as error:  # noqa: BLE001 - importing a module of the user may raise anything
+        cure = "Correct readiness_check of [guards], or make the module importable where dispatch runs."
+        yield Finding("readiness check", Health.BROKEN, f"{target} cannot be imported ({error!r})", cure)
+    else:
+        yield Finding("readiness check", Health.OK, target)
 
 
 def _finds(program: str, base: Path) -> bool:
@@ -157,6 +174,23 @@ def _project(project: Project, settings: Settings) -> Iterator[Finding]:
         yield Finding(part, Health.BROKEN, f"its test program {wanted.test_command[0]!r} is not on PATH", cure)
     else:
         yield Finding(part, Health.OK, f"{project.path}, branch {wanted.target_branch}")
+
+
+def _wishes(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Tell of beads that ask for somebody unknown, and of roles that were found by other names than those of now."""
+    fingerprint = Router(settings).fingerprint
+    stale = [
+        project.id for project in store.projects.all() if store.routing.routed_by(project.id) not in ("", fingerprint)
+    ]
+    if stale:
+        found = f"the roles in {', '.join(stale)} were found by other names than the configuration has now"
+        yield Finding("routing", Health.WARNING, found, "`dispatch db upgrade` or the next `dispatch up` routes anew.")
+    troubled = store.routing.problems(_NAMED + 1)
+    for bead in troubled[:_NAMED]:
+        yield Finding(f"bead {bead.key}", Health.WARNING, bead.role_problem, "Correct it in the tracker.")
+    if len(troubled) > _NAMED:
+        found = f"more than {_NAMED} beads ask for somebody unknown"
+        yield Finding("beads' wishes", Health.WARNING, found, "`dispatch ready --all --json` has each role_problem.")
 
 
 def _orphans(store: Store) -> Iterator[Finding]:

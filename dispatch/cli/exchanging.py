@@ -43,7 +43,9 @@ def import_beads(
     with command.store() as store:
         project_id = chosen_project(store, project).id
         with _progress(file) as progress:
-            result = exchange.import_file(store, project_id, file, strict=strict, progress=progress)
+            result = exchange.import_file(
+                store, project_id, file, settings=command.settings, strict=strict, progress=progress
+            )
         orphans = store.edits.orphans(project_id)
         if result.report.created or result.report.updated:
             command.nudge(store)

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from dispatch.dispatcher import default_role
+from dispatch.budget import bead_refusal
+from dispatch.dispatcher import role_for
+from dispatch.dispatcher.parking import Obstacles, obstacles, readiness_issues
 from dispatch.models.bead import PARENT_TYPE, WAITS_FOR_TYPE, Bead
+from dispatch.models.decision import DECISION_TYPE
 from dispatch.models.dispatching import Placement, Supply
 from dispatch.models.states import BeadStatus
-from dispatch.readiness.reasons import Situation, explain
+from dispatch.readiness.reasons import Situation, explain, explain_all
 from dispatch.settings import Settings
 from dispatch.store import Store
 
@@ -25,31 +28,47 @@ class Explainer:
         self._settings = settings
         with store.dispatching.look() as round_:
             self._supply = _without(round_.supply(lock=False), placements)
+        self._obstacles = {project.id: obstacles(project, self._supply, settings) for project in self._supply.projects}
 
     def role(self, bead: Bead) -> str | None:
         """Return the role that a bead would go to; None: any."""
-        if bead.role_hint:
-            return self._settings.resolve_role(bead.role_hint)
-        project = next((project for project in self._supply.projects if project.id == bead.project_id), None)
-        return default_role(project, self._supply, self._settings) if project is not None else None
+        return role_for(bead.role_hint, bead.project_id, self._supply, self._settings)
 
     def why(self, bead: Bead) -> str:
         """Say in one sentence where a bead stands, and why it is not further."""
+        return explain(self._situation(bead))
+
+    def all_reasons(self, bead: Bead) -> list[str]:
+        """Say all that keeps a bead from going, and what else is worth knowing of its project."""
+        return explain_all(self._situation(bead))
+
+    def _situation(self, bead: Bead) -> Situation:
         role = self.role(bead)
         # An open bead that runs would not be open: its runs need not be asked for.
         runs = [] if bead.status == BeadStatus.OPEN else self._store.reading.runs(bead=bead.key, open_only=True)
-        return explain(
-            Situation(
-                bead=bead,
-                now=datetime.now(UTC),
-                supply=self._supply,
-                role=role,
-                blockers=self._blockers(bead) if bead.blocked else (),
-                run=runs[0] if runs else None,
-                slots=self._settings.role(role).slots if role else 0,
-                max_running=self._settings.dispatch.max_running,
-            )
+        found = self._obstacles.get(bead.project_id) or Obstacles()
+        return Situation(
+            bead=bead,
+            now=datetime.now(UTC),
+            supply=self._supply,
+            role=role,
+            blockers=self._blockers(bead) if bead.blocked else (),
+            run=runs[0] if runs else None,
+            slots=self._settings.role(role).slots if role else 0,
+            max_running=self._settings.dispatch.max_running,
+            any_from=self._any_from(bead),
+            unready=found.readiness,
+            breaker=found.breaker,
+            spent=bead_refusal(bead.usd, self._settings.project_caps(bead.project_id)) or found.budget,
+            worth_knowing=readiness_issues(bead.project_id, self._supply, self._settings),
         )
+
+    def _any_from(self, bead: Bead) -> datetime | None:
+        """Return from when any agent may take a bead whose role nobody serves; None: never."""
+        patience = self._settings.dispatch.patience
+        deferred = bead.defer_until if bead.failures else bead.ready_from
+        moments = [moment for moment in (bead.ready_since, deferred) if moment is not None]
+        return (max(moments) + patience).astimezone(UTC) if patience is not None and moments else None
 
     def _blockers(self, bead: Bead) -> list[str]:
         phrases = []
@@ -59,6 +78,8 @@ class Explainer:
                     phrases.append(f"its parent {blocker.id}, which is blocked itself")
                 case type_ if type_ == WAITS_FOR_TYPE:
                     phrases.append(f"the children of {blocker.id}")
+                case _ if blocker.issue_type == DECISION_TYPE:
+                    phrases.append(f"a human: {blocker.title} (`dispatch inbox {blocker.id}`)")
                 case _:
                     phrases.append(f"{blocker.id} ({blocker.status})")
         return phrases

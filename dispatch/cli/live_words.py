@@ -55,6 +55,16 @@ def _escalated(data: Mapping[str, Any], _: NameOf) -> str:
     return f"waits for a human: {data.get('reason', '')} (decision {data.get('decision')})"
 
 
+def _decided(data: Mapping[str, Any], _: NameOf) -> str:
+    goes = {"close": "and is closed", "split": f"into {', '.join(data.get('into') or ())}", "moot": "as it is done"}
+    option = str(data.get("option"))
+    return " ".join(filter(None, (f"was decided by {data.get('by')}: {option}", data.get("role"), goes.get(option))))
+
+
+def _still_open(data: Mapping[str, Any], _: NameOf) -> str:
+    return f"still waits for a human: {data.get('reason', '')} (`dispatch inbox {data.get('decision')}`)"
+
+
 def _with_reason(words: str, key: str = "reason") -> Callable[[Mapping[str, Any], NameOf], str]:
     def say(data: Mapping[str, Any], _: NameOf) -> str:
         return f"{words}: {data[key]}" if data.get(key) else words
@@ -77,6 +87,9 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "project.imported": _imported,
     "project.paused": _with_reason("paused"),
     "project.resumed": _with_reason("goes on"),
+    "project.breaker_closed": _with_reason("goes on: its row of failures is forgotten"),
+    "system.paused": _with_reason("everything is paused"),
+    "system.resumed": _with_reason("everything goes on"),
     "worker.registered": _worker("is ready"),
     "worker.left": _worker("left"),
     "worker.gone": _worker("is gone: it was not heard of any more"),
@@ -92,7 +105,11 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "bead.closed": _with_reason("closed"),
     "bead.open": _opened,
     "bead.landing": _with_reason("done, waits to land"),
+    "bead.triaged": _with_reason("goes to triage"),
     "bead.kept": _with_reason("stays as it is", "status"),
     "bead.escalated": _escalated,
+    "decision.made": _decided,
+    "decision.open": _still_open,
+    "decision.reopened": _escalated,
     "bead.adopted": _with_reason("opened again after another tracker left it in progress"),
 }

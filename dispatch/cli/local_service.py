@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Protocol
 
 from dispatch.cli.supervisor import Notice
+from dispatch.models.agent import LOCAL_POOL
 from dispatch.settings import DispatchMode, Settings
 from dispatch.store import Store
 from dispatch.wiring import open_system
@@ -30,9 +31,19 @@ class Programs(Protocol):
 
 
 def serves_here(settings: Settings, store: Store) -> bool:
-    """Tell whether `up` does the work itself: in mode local, and in mode auto while no worker with agents is alive."""
-    mode = settings.dispatch.dispatch_mode
-    return mode is DispatchMode.LOCAL or (mode is DispatchMode.AUTO and not store.swarm.roles_served())
+    """Tell whether `up` does the work itself: in mode local, and in mode auto while no worker is alive for any role
+    that it would serve. A process that works on a bead in itself, as `dispatch run` does, is no such worker.
+    """
+    match settings.dispatch.dispatch_mode:
+        case DispatchMode.LOCAL:
+            return True
+        case DispatchMode.QUEUE:
+            return False
+        case DispatchMode.AUTO:
+            alive = (worker for worker in store.swarm.workers() if worker.pool != LOCAL_POOL)
+            served = {role for worker in alive for role in worker.roles}
+            needed = {settings.resolve_role(role) for worker in settings.workers.values() for role in worker.roles}
+            return served.isdisjoint(needed)
 
 
 class LocalService:

@@ -1,5 +1,6 @@
 """Options that several commands share, and what a left out `--project` means."""
 
+import getpass
 import re
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,14 @@ ProjectOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 BeadArgument = Annotated[str, typer.Argument(metavar="BEAD", help="An id, or project/id.", show_default=False)]
+
+
+def calling_user() -> str:
+    """Return who calls, as the tracker notes it; an id without a name, as in a container, is nobody in particular."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "dispatch"
 
 
 PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -95,16 +96,16 @@ def moment(value: datetime | None) -> str:
 def plain(value: Any) -> Any:
     """Return a value as JSON has it."""
     match value:
-        case None | bool() | int() | float():
-            return value
         case Enum():
             return value.value
-        case str():
+        case None | bool() | int() | float() | str():
             return value
         case datetime():
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         case timedelta():
             return value.total_seconds()
+        case Decimal():
+            return float(value)
         case UUID() | Path():
             return str(value)
         case Mapping():

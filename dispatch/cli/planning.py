@@ -14,6 +14,8 @@ from dispatch.models.bead import Bead
 from dispatch.models.dispatching import Placement
 from dispatch.models.identity import BeadKey, ProjectId
 from dispatch.models.project import Project
+from dispatch.routing import choose_runner
+from dispatch.settings import Settings
 from dispatch.store import Store
 from dispatch.wiring import System
 
@@ -41,7 +43,11 @@ def _plan_view(system: System, project_id: ProjectId | None, projects: Sequence[
     placed = {placement.bead for placement in placements}
     waiting = [bead for key, bead in ready.items() if key not in placed]
     return {
-        "going": [_going_view(ready[placement.bead], placement) for placement in placements if placement.bead in ready],
+        "going": [
+            _going_view(ready[placement.bead], placement, system.settings)
+            for placement in placements
+            if placement.bead in ready
+        ],
         "waiting": [
             {**bead_view(bead), "role": explainer.role(bead), "reason": explainer.why(bead)} for bead in waiting
         ],
@@ -59,10 +65,13 @@ def _ready(store: Store, projects: Sequence[Project]) -> dict[BeadKey, Bead]:
     return found
 
 
-def _going_view(bead: Bead, placement: Placement) -> dict[str, Any]:
+def _going_view(bead: Bead, placement: Placement, settings: Settings) -> dict[str, Any]:
+    runner = choose_runner(settings.role(placement.role).runners, bead)
     return {
         **bead_view(bead),
         "role": placement.role,
+        "runner": runner.name if runner is not None else None,
+        "runner_reason": runner.reason if runner is not None else "",
         "agents": [agent.name for agent in placement.agents],
         "timeout_seconds": placement.timeout,
         "reason": placement.reason,
@@ -77,11 +86,18 @@ def _not_ready(store: Store, project_id: ProjectId) -> dict[str, int]:
 
 def _write_plan(view: dict[str, Any]) -> None:
     rows = [
-        (_key(bead), f"P{bead['priority']}", bead["role"], ", ".join(bead["agents"]), bead["title"], bead["reason"])
+        (
+            _key(bead),
+            f"P{bead['priority']}",
+            bead["role"],
+            ", ".join(bead["agents"]),
+            bead["title"],
+            f"{bead['reason']} {_runner_words(bead)}".rstrip(),
+        )
         for bead in view["going"]
     ]
     rows += [
-        (_key(bead), f"P{bead['priority']}", bead["role"] or "any", "-", bead["title"], bead["reason"])
+        (_key(bead), f"P{bead['priority']}", bead["role"] or "any", "-", bead["title"], _waiting_words(bead))
         for bead in view["waiting"]
     ]
     output.write_table(("bead", "priority", "role", "agent", "title", "reason"), rows, empty="Nothing is ready.")
@@ -89,6 +105,14 @@ def _write_plan(view: dict[str, Any]) -> None:
         if counts:
             listed = ", ".join(f"{status} {count}" for status, count in counts.items())
             output.say(f"Not ready in {project_id}: {listed}. `dispatch why BEAD` says what one waits for.")
+
+
+def _waiting_words(bead: dict[str, Any]) -> str:
+    return " ".join(filter(None, (bead["reason"], bead["role_reason"], bead["role_problem"])))
+
+
+def _runner_words(bead: dict[str, Any]) -> str:
+    return f"Runner {bead['runner']}: {bead['runner_reason']}" if bead["runner"] else ""
 
 
 def _key(bead: dict[str, Any]) -> str:

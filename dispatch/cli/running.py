@@ -4,17 +4,20 @@ from typing import Annotated, Any
 
 import typer
 
+from dispatch.budget import dollars
 from dispatch.cli import output
 from dispatch.cli.context import CommandContext
 from dispatch.cli.options import JsonOption, ProjectOption
 from dispatch.cli.views import agent_view, outcome_text, run_view, worker_view
+from dispatch.dispatcher.parking import readiness_issues
 from dispatch.dispatcher.status import read as read_status
 from dispatch.errors import UnavailableError
 from dispatch.models.agent import Agent
+from dispatch.models.guarding import Spent
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES
-from dispatch.settings import DispatchMode, format_duration
+from dispatch.settings import DispatchMode, Settings, format_duration
 from dispatch.store import Store
 from dispatch.wiring import require_broker, require_result_backend
 
@@ -31,7 +34,7 @@ def status(context: typer.Context, project: ProjectOption = None, as_json: JsonO
     command = CommandContext.of(context)
     with command.store() as store:
         shown = [store.projects.get(ProjectId(project))] if project is not None else store.projects.all()
-        view = _status_view(store, shown)
+        view = _status_view(store, command.settings, shown)
     if view["queues_without_consumer"]:
         view["servers_away"] = _servers_away(command)
     if as_json:
@@ -40,7 +43,9 @@ def status(context: typer.Context, project: ProjectOption = None, as_json: JsonO
         _write_status(view)
 
 
-def _status_view(store: Store, projects: list[Project]) -> dict[str, Any]:
+def _status_view(store: Store, settings: Settings, projects: list[Project]) -> dict[str, Any]:
+    with store.dispatching.look() as round_:
+        supply = round_.supply(lock=False)
     system = read_status(store.dispatching, None)
     agents = store.swarm.agents()
     served = store.swarm.queues_served()
@@ -54,7 +59,16 @@ def _status_view(store: Store, projects: list[Project]) -> dict[str, Any]:
         "workers": [worker_view(worker) for worker in store.swarm.workers()],
         "queues_without_consumer": [queue for queue in SERVICE_QUEUES if queue not in served],
         "servers_away": [],
-        "projects": [_project_status(store, project) for project in projects],
+        "decisions": dict(zip(("open", "overdue"), store.decisions.counts(), strict=True)),
+        "spent_today": sum(supply.spent.values(), start=Spent()),
+        "projects": [
+            {
+                **_project_status(store, project),
+                "readiness_issues": readiness_issues(project.id, supply, settings),
+                "spent_today": supply.spent.get(project.id, Spent()),
+            }
+            for project in projects
+        ],
     }
 
 
@@ -95,6 +109,15 @@ def _write_status(view: dict[str, Any]) -> None:
         )
     for problem in view["servers_away"]:
         output.write(problem)
+    if view["decisions"]["open"]:
+        output.write(
+            "decisions that wait for a human: {open}, overdue: {overdue} (`dispatch inbox`)".format(**view["decisions"])
+        )
+    if view["spent_today"] != Spent():
+        output.write(f"used today: {_spent(view['spent_today'])}")
+    for project in view["projects"]:
+        for issue in project["readiness_issues"]:
+            output.write(f"{project['id']}: {issue}")
     rows = [
         (
             project["id"],
@@ -109,6 +132,10 @@ def _write_status(view: dict[str, Any]) -> None:
     output.write_table(
         ("project", "state", "ready", "open runs", "beads", "reason"), rows, empty="There is no project yet."
     )
+
+
+def _spent(spent: Spent) -> str:
+    return f"{dollars(spent.usd)}, {spent.tokens_in:,} tokens in, {spent.tokens_out:,} tokens out"
 
 
 def runs(

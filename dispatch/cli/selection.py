@@ -1,8 +1,9 @@
 """`up --limit` and `--label`: a dispatcher that sees only some of the beads, and ticks in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from dispatch.dispatcher import Dispatcher, Tick
 from dispatch.models.bead import Bead
@@ -22,6 +23,7 @@ from dispatch.settings import Settings
 from dispatch.store import Store
 from dispatch.store.dispatching import Round
 from dispatch.wiring import System, open_system
+from dispatch.workspaces import RepositoryCheck
 
 _TICK_SECONDS = 1.0
 _ALL = 100_000
@@ -78,6 +80,12 @@ class _SelectiveRound:
         found = self._whole.candidates([replace(lane, limit=_ALL) for lane in lanes])
         return [candidate for candidate in found if self._selection.takes(candidate.bead)]
 
+    def unserved(self, lanes: Sequence[Lane], *, answered: Collection[str], patience: timedelta) -> list[Candidate]:
+        found = self._whole.unserved(
+            [replace(lane, limit=_ALL) for lane in lanes], answered=answered, patience=patience
+        )
+        return [candidate for candidate in found if self._selection.takes(candidate.bead)]
+
     def claim(self, placements: Sequence[Placement]) -> list[Handover]:
         handovers = self._whole.claim(self._selection.fitting(placements))
         self._selection.begin(handovers)
@@ -117,6 +125,7 @@ class _SelectiveRounds:
 class _SelectiveStore:
     def __init__(self, store: Store, selection: Selection) -> None:
         self.dispatching = _SelectiveRounds(store, selection)
+        self.guarding = store.guarding
 
 
 class SelectiveTicker:
@@ -141,5 +150,8 @@ class SelectiveTicker:
 
 def selective_tick(system: System, selection: Selection) -> Tick:
     """Return a tick of a wired system that dispatches only what a selection takes."""
-    dispatcher = Dispatcher(_SelectiveStore(system.store, selection), system.bus, system.settings)
+    checks = [RepositoryCheck(system.settings)]
+    dispatcher = Dispatcher(
+        _SelectiveStore(system.store, selection), system.bus, system.settings, built_in_checks=checks
+    )
     return Tick(system.store, dispatcher, system.bus, system.settings, sweep=system.results.sweep)

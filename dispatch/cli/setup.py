@@ -29,6 +29,7 @@ _HEADER = """\
 
 # [guards]
 # max_failures = 5                   # failed runs in a row, then a human decides
+# max_dispatch_hops = 20             # runs of a bead, then a human decides unless it makes progress
 # cooldown = ["10s", "5m"]           # wait after a failed run: first, longest
 """
 

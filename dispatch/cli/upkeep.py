@@ -23,6 +23,7 @@ from dispatch.embedded.home import EmbeddedHome
 from dispatch.errors import RefusedError
 from dispatch.models.identity import ProjectId
 from dispatch.models.states import RunState
+from dispatch.rerouting import follow_configuration
 from dispatch.settings import Settings
 from dispatch.store import Store, is_unavailable, make_engine, upgrade
 from dispatch.wiring import find_servers, open_store, require_broker, require_result_backend, with_driver
@@ -109,7 +110,7 @@ def _serve_here(
 
 
 def prepare_store(settings: Settings) -> Store:
-    """Open the database at this version's schema, with the projects in it that the configuration names."""
+    """Open the database at this version's schema, with the projects and roles in it that the configuration names."""
     addresses = find_servers(settings)
     engine = make_engine(with_driver(addresses.database_url))
     try:
@@ -121,6 +122,7 @@ def prepare_store(settings: Settings) -> Store:
     for name, project in settings.projects.items():
         if project.path is not None and known.get(ProjectId(name)) != project.path:
             store.projects.add(ProjectId(name), project.path)
+    follow_configuration(store, settings)
     return store
 
 

@@ -19,7 +19,9 @@ def bead_view(bead: Bead) -> dict[str, Any]:
         "type": bead.issue_type,
         "assignee": bead.assignee,
         "labels": bead.labels,
-        "role": bead.role_hint,
+        "role": bead.wanted_role,
+        "role_reason": bead.role_reason,
+        "role_problem": bead.role_problem,
         "created_at": bead.created_at,
         "updated_at": bead.updated_at,
         "closed_at": bead.closed_at,
@@ -28,6 +30,8 @@ def bead_view(bead: Bead) -> dict[str, Any]:
         "hops": bead.hops,
         "failures": bead.failures,
         "head_sha": bead.head_sha,
+        "commits": {"first": bead.commits.first, "last": bead.commits.last, "count": bead.commits.count},
+        "triaged_at": bead.triaged_at,
     }
 
 

@@ -1,19 +1,25 @@
 """Which bead goes to which agent: plain functions over what a round found. Source: PROTOCOL, rules 5 and 8."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from dispatch.models.agent import Agent
 from dispatch.models.dispatching import Candidate, Lane, Placement, Plan, Refusal, Supply
-from dispatch.models.project import Project
+from dispatch.models.identity import ProjectId
+from dispatch.models.routing import UNCLEAR_BUG
+from dispatch.routing import role_of_persona
 from dispatch.settings import Settings, normal_name
+
+QA = "qa-engineer"
+"""The persona that sorts what nothing else does. Source: SPEC, "Routing"."""
 
 
 def lanes(supply: Supply, settings: Settings, limit: int | None = None) -> list[Lane]:
     """Say which stretches of the dispatch index a round looks at: a busy role hides nobody, and none is read in vain.
 
-    For each project that is not paused, one lane a role (and alias) with idle agents, and one for the beads that name
-    no role. None of them is longer than the agents it could feed.
+    For each project that is not paused, one lane a role (and alias) with idle agents, one for the beads that name no
+    role, and one for the bugs that nothing sorts. None of them is longer than the agents it could feed.
     """
     if supply.paused:
         return []
@@ -25,23 +31,48 @@ def lanes(supply: Supply, settings: Settings, limit: int | None = None) -> list[
             able = sum(role in agent.roles for agent in supply.agents)
             for hint in (role, *map(normal_name, settings.role(role).aliases)):
                 found.append(Lane(project_id=project.id, hint=hint, role=role, limit=_least(able, limit)))
-        unhinted = default_lane(project, supply, settings, limit)
-        if unhinted is not None:
-            found.append(unhinted)
+        found += _unhinted_lanes(project.id, supply, settings, limit)
     return found
 
 
-def default_lane(project: Project, supply: Supply, settings: Settings, limit: int | None = None) -> Lane | None:
-    """Return the lane of beads that name no role: for the project's default role, or any agent if nobody serves it."""
-    role = default_role(project, supply, settings)
-    able = sum(role is None or role in agent.roles for agent in supply.agents)
-    return Lane(project_id=project.id, hint="", role=role, limit=_least(able, limit)) if able else None
+def _unhinted_lanes(project_id: ProjectId, supply: Supply, settings: Settings, limit: int | None) -> Iterator[Lane]:
+    """Yield the lanes of beads that name no role, for those whom somebody idle can take."""
+    for hint in ("", UNCLEAR_BUG):
+        role = role_for(hint, project_id, supply, settings)
+        able = sum(role is None or role in agent.roles for agent in supply.agents)
+        if able:
+            yield Lane(project_id=project_id, hint=hint, role=role, limit=_least(able, limit))
 
 
-def default_role(project: Project, supply: Supply, settings: Settings) -> str | None:
-    """Return the project's default role when a live worker serves it, busy or not; None: any will do."""
-    role = settings.resolve_role(settings.project(project.id).default_role)
-    return role if role in supply.served_roles else None
+def role_for(hint: str, project_id: ProjectId, supply: Supply, settings: Settings) -> str | None:
+    """Return the role whose agents take the beads with a hint; None: any will do.
+
+    Those without one are for the project's default role if a live worker serves it, busy or not; before that a bug that
+    nothing sorts is for QA, if that is served.
+    """
+    if hint not in ("", UNCLEAR_BUG):
+        return settings.resolve_role(hint)
+    wanted = [QA] if hint else []
+    for persona in (*wanted, settings.project(project_id).default_role):
+        role = role_of_persona(normal_name(persona), settings)
+        if role in supply.served_roles:
+            return role
+    return None
+
+
+def fallback_lanes(looked_at: Sequence[Lane]) -> list[Lane]:
+    """Return a lane for any agent for each project that a round looks at: for beads whose role nobody serves."""
+    longest: dict[ProjectId, Lane] = {}
+    for lane in looked_at:
+        if lane.project_id not in longest or lane.limit > longest[lane.project_id].limit:
+            longest[lane.project_id] = lane
+    return [replace(lane, hint="", role=None) for lane in longest.values()]
+
+
+def answered_hints(supply: Supply, settings: Settings) -> frozenset[str]:
+    """Return the hints that live workers answer, busy or not: they are waited for."""
+    aliases = (normal_name(alias) for role in supply.served_roles for alias in settings.role(role).aliases)
+    return supply.served_roles | {"", UNCLEAR_BUG, *aliases}
 
 
 def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, limit: int | None = None) -> Plan:
@@ -71,15 +102,25 @@ def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, 
 
 
 def _place(candidate: Candidate, agent: Agent, role: str, settings: Settings) -> Placement:
-    bead, lane = candidate.bead, candidate.lane
-    if lane.hint:
-        reason = f"It asks for the role {role}."
-    elif lane.role:
-        reason = f"It names no role; {role} is the project's default."
-    else:
-        reason = "It names no role and nobody serves the project's default, so any agent may take it."
+    bead = candidate.bead
+    reason = " ".join(filter(None, (bead.role_reason, _why_there(candidate, role, settings))))
     timeout = settings.task_timeout(bead.project_id, role, candidate.timeout)
     return Placement(bead=bead.key, agents=(agent,), role=role, timeout=timeout, reason=reason)
+
+
+def _why_there(candidate: Candidate, role: str, settings: Settings) -> str:
+    """Say what the bead's own words leave open about its role."""
+    lane = candidate.lane
+    if lane.hint not in ("", UNCLEAR_BUG):
+        if lane.role is None:
+            return f"Nobody serves the role {lane.hint}, so any agent may take it."
+        return "" if candidate.bead.role_reason else f"It asks for the role {role}."
+    if lane.hint and role == role_of_persona(QA, settings):
+        return f"{role} sorts such bugs."
+    named = "Nobody serves QA" if lane.hint else "It names no role"
+    if lane.role is None:
+        return f"{named} and nobody serves the project's default, so any agent may take it."
+    return f"{named}; {role} is the project's default."
 
 
 def _dispatch_order(candidate: Candidate) -> tuple[int, float, str]:

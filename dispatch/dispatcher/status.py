@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from dispatch.dispatcher.parking import paused_reason
 from dispatch.models.dispatching import Handover, Plan, StatusNote, StatusState, Supply, SystemStatus
 from dispatch.models.identity import ProjectId
+from dispatch.models.project import Project
 
 WHOLE_SYSTEM = ""
+NOTHING_READY = "Nothing is ready for the agents that are idle."
 
 
 class StatusRecords(Protocol):
@@ -29,7 +32,7 @@ def notes(supply: Supply, plan: Plan, handovers: Sequence[Handover], *, whole: b
     running = supply.open_runs + begun.total()
     found = [_note(WHOLE_SYSTEM, running, parked)] if whole or running else []
     for project in supply.projects:
-        reason = _paused(project.pause_reason) if project.paused else parked
+        reason = plan.parked.get(project.id) or _why_idle(supply, plan)
         found.append(_note(project.id, supply.open_by_project.get(project.id, 0) + begun[project.id], reason))
     return [note for note in found if note not in supply.noted]
 
@@ -51,20 +54,27 @@ def read(records: StatusRecords, project_id: ProjectId | None) -> SystemStatus:
 
 def why_parked(supply: Supply, plan: Plan) -> str:
     """Say why a round could dispatch no more than it did."""
-    if supply.paused:
-        return _paused(supply.pause_reason)
     if not supply.projects:
         return "There is no such project, or none at all."
-    if all(project.paused for project in supply.projects):
-        return _paused(supply.projects[0].pause_reason)
+    if not supply.paused and all(project.id in plan.parked for project in supply.projects):
+        return _parked(supply.projects, plan)
+    held_back = [project for project in supply.projects if project.id in plan.parked and not project.paused]
+    reason = _why_idle(supply, plan)
+    return _parked(held_back, plan) if held_back and reason == NOTHING_READY else reason
+
+
+def _why_idle(supply: Supply, plan: Plan) -> str:
+    """Say why nothing more of the projects that are not parked could go."""
+    if supply.paused:
+        return paused_reason(supply.pause_reason)
     if not supply.served_roles:
         return "No worker with agents is alive."
     if not supply.agents:
         return "All agents are busy."
-    if plan.refusals:
-        return plan.refusals[0].reason
-    return "Nothing is ready for the agents that are idle."
+    return plan.refusals[0].reason if plan.refusals else NOTHING_READY
 
 
-def _paused(reason: str) -> str:
-    return f"Paused: {reason.rstrip('.') or 'no reason given'}."
+def _parked(projects: Sequence[Project], plan: Plan) -> str:
+    """Tell the reason of the first of some parked projects, and its name where others have other reasons."""
+    reasons = [plan.parked[project.id] for project in projects]
+    return reasons[0] if len(set(reasons)) == 1 else f"{projects[0].id}: {reasons[0]}"

@@ -1,5 +1,35 @@
-"""When a bead goes to a human, and what the human is told."""
+"""When a bead goes to a human, what the human is told, and what his decision does."""
 
-from dispatch.escalation.wording import asked, settle_broken, worn_out
+from dispatch.escalation.options import offer
+from dispatch.escalation.ruling import MAX_ADVICE, check, choose, effect_of
+from dispatch.escalation.telling import by_hand, command, describe, meaning
+from dispatch.escalation.urgency import most_urgent_first
+from dispatch.escalation.wording import (
+    asked,
+    looping,
+    ping_pong,
+    returned,
+    settle_broken,
+    too_many_runs,
+    worn_out,
+)
 
-__all__ = ["asked", "settle_broken", "worn_out"]
+__all__ = [
+    "MAX_ADVICE",
+    "asked",
+    "by_hand",
+    "check",
+    "choose",
+    "command",
+    "describe",
+    "effect_of",
+    "looping",
+    "meaning",
+    "most_urgent_first",
+    "offer",
+    "ping_pong",
+    "returned",
+    "settle_broken",
+    "too_many_runs",
+    "worn_out",
+]

@@ -1,44 +1,77 @@
-"""The words of a decision: why the bead came back, and what a human can do. Source: SPEC, "Escalation"."""
+"""Why a bead goes to a human, in words. Source: SPEC, "Escalation and decisions"."""
 
 from dispatch.models.bead import Bead
+from dispatch.models.decision import EscalationKind
 from dispatch.models.settling import Escalation
-
-_HOW = (
-    "Settle it by closing this decision (`dispatch close {project}/DECISION --reason 'your advice'`): the bead goes "
-    "on. Close the bead itself instead if it should not be done."
-)
-
-
-def _body(bead: Bead, *parts: str) -> str:
-    return "\n\n".join([*parts, _HOW.format(project=bead.project_id)])
 
 
 def worn_out(bead: Bead, failures: int, last_error: str) -> Escalation:
     """A bead that failed too often in a row."""
     reason = f"{failures} runs in a row failed"
-    return Escalation(
-        reason=reason,
-        title=f"Decide about {bead.id}: {reason}",
-        body=_body(bead, f"{bead.title}\n\nThe last error was:", last_error),
-        returned_to=bead.role_hint or None,
-    )
+    return _about(bead, EscalationKind.FAILED, reason, told=f"The last error was:\n\n{last_error}")
+
+
+def looping(bead: Bead, runs: int, why: str) -> Escalation:
+    """A bead that had as many runs as it may have, and made no progress."""
+    return _about(bead, EscalationKind.LOOPING, f"no progress after {runs} runs", detail=why)
+
+
+def too_many_runs(bead: Bead, runs: int, limit: int) -> Escalation:
+    """A bead that had far more runs than it may have, although it made progress."""
+    why = f"It made progress again and again, but its limit was {limit} runs."
+    return _about(bead, EscalationKind.LIMIT, f"{runs} runs without an end", detail=why)
+
+
+def ping_pong(bead: Bead) -> Escalation:
+    """A bead that two agents passed to and fro, and again after it had been at triage."""
+    why = "It was at triage because of that, and then it went to and fro again."
+    return _about(bead, EscalationKind.PING_PONG, "two agents pass it to and fro", detail=why)
 
 
 def asked(bead: Bead, question: str) -> Escalation:
     """A bead whose agent asks a human."""
     first_line = next((line.strip() for line in question.splitlines() if line.strip()), "its agent asks")
     return Escalation(
+        kind=EscalationKind.QUESTION,
         reason="its agent asks",
         title=f"Answer {bead.id}: {first_line}",
-        body=_body(bead, question),
-        returned_to=bead.role_hint or None,
+        body=question,
+        question=question,
+        returned_to=bead.wanted_role or None,
     )
 
 
 def settle_broken(bead: Bead, run: str, cause: str) -> Escalation:
     """A bead whose finished run could not be settled."""
+    detail = f"Settling run {run} failed again and again. The last cause was:\n{cause}"
     return Escalation(
+        kind=EscalationKind.UNSETTLED,
         reason="its result cannot be settled",
         title=f"Mend {bead.id}: its result cannot be settled",
-        body=_body(bead, f"Settling run {run} failed again and again. The last cause was:", cause),
+        body=detail,
+        detail=detail,
+    )
+
+
+def returned(bead: Bead, reason: str, returned_to: str | None) -> Escalation:
+    """A bead that somebody gives back for a reason of his own; `returned_to` is who had it."""
+    first_line = next((line.strip() for line in reason.splitlines() if line.strip()), "it was given back")
+    return Escalation(
+        kind=EscalationKind.RETURNED,
+        reason=first_line,
+        title=f"Decide about {bead.id}: {first_line}",
+        body=f"{bead.title}\n\n{reason}",
+        detail=reason if reason.strip() != first_line else "",
+        returned_to=returned_to or bead.wanted_role or None,
+    )
+
+
+def _about(bead: Bead, kind: EscalationKind, reason: str, *, detail: str = "", told: str = "") -> Escalation:
+    return Escalation(
+        kind=kind,
+        reason=reason,
+        title=f"Decide about {bead.id}: {reason}",
+        body=f"{bead.title}\n\n{told or detail}",
+        detail=detail,
+        returned_to=bead.wanted_role or None,
     )

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from dispatch.models.identity import BeadId, BeadKey, ProjectId
+from dispatch.models.progress import NO_COMMITS, CommitRange
+from dispatch.models.routing import UNCLEAR_BUG
 from dispatch.models.states import BeadStatus
 
 NEVER_READY_TYPES = frozenset({"merge-request", "gate", "molecule", "message", "agent", "role", "rig"})
@@ -77,7 +80,13 @@ class Bead:
     pinned: bool = False
     ephemeral: bool = False
     role_hint: str = ""
-    """The role that the bead asks for; empty: the project's default."""
+    """The role that the bead goes to; empty: the project's default. `UNCLEAR_BUG`: QA's if that is served."""
+    role_reason: str = ""
+    """How that role was found, in one sentence; empty when the bead says nothing about it."""
+    role_problem: str = ""
+    """What is wrong with the wish of the bead, and what to do; empty when nothing is."""
+    ready_since: datetime | None = None
+    """When it was first there for an agent of its role to take, deferral and cooldown aside."""
     blocked: bool = False
     ready_from: datetime | None = None
     refusal: str = ""
@@ -85,10 +94,23 @@ class Bead:
     head_sha: str | None = None
     hops: int = 0
     failures: int = 0
+    usd: Decimal = Decimal(0)
+    """What its runs have cost so far, in dollars."""
+    commits: CommitRange = NO_COMMITS
+    """The commits that its agents made and that were not on the target branch when its last run ended."""
+    triaged_at: datetime | None = None
+    """When it last went to triage, because two agents had passed it to and fro."""
+    hop_allowance: int = 0
+    """By so many runs its limit is higher than that of others: a human let it go on after them."""
 
     @property
     def key(self) -> BeadKey:
         return BeadKey(self.project_id, self.id)
+
+    @property
+    def wanted_role(self) -> str:
+        """The role that the bead names, or that its evidence does; empty when there is none."""
+        return "" if self.role_hint == UNCLEAR_BUG else self.role_hint
 
     @property
     def is_done(self) -> bool:

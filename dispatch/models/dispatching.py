@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 
 from dispatch.models.agent import Agent
 from dispatch.models.bead import Bead
+from dispatch.models.guarding import CheckedReadiness, FailureRow, Spent
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.messages import TaskMessage
 from dispatch.models.project import Project
+
+NEVER = datetime.min.replace(tzinfo=UTC)
+"""Before any moment: when nobody looked at a clock."""
 
 
 class StatusState(StrEnum):
@@ -33,7 +38,8 @@ class Supply:
     """Who could work now: the idle agents of fresh incarnations, least recently used first, and what is in use.
 
     `served_roles` are those of any fresh incarnation, busy ones included; `open_by_role` and `open_by_project` count
-    open runs, `wanted` the wishes for a tick so far, and `noted` is what the round before noted.
+    open runs, `wanted` the wishes for a tick so far, and `noted` is what the round before noted. `now` is the moment
+    of the look; `readiness`, `failing` and `spent` (today) are what the guards of projects know then.
     """
 
     agents: tuple[Agent, ...]
@@ -45,6 +51,10 @@ class Supply:
     paused: bool = False
     pause_reason: str = ""
     wanted: int = 0
+    now: datetime = NEVER
+    readiness: Mapping[ProjectId, CheckedReadiness] = field(default_factory=dict)
+    failing: Mapping[ProjectId, FailureRow] = field(default_factory=dict)
+    spent: Mapping[ProjectId, Spent] = field(default_factory=dict)
 
     @property
     def open_runs(self) -> int:
@@ -55,13 +65,14 @@ class Supply:
 class Lane:
     """One stretch of the dispatch index to look at: the first `limit` ready beads of a project that ask for `hint`.
 
-    They are for agents of `role`; None: for any agent.
+    They are for agents of `role`; None: for any agent. Beads that cost `bead_cap` dollars so far are passed over.
     """
 
     project_id: ProjectId
     hint: str
     role: str | None
     limit: int
+    bead_cap: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +106,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one look at supply and candidates decided."""
+    """What one look at supply and candidates decided.
+
+    `parked` are projects of which nothing, or only one bead on trial, may go, and why; `unchecked` are projects with
+    beads that wait, whose readiness is to be looked at again.
+    """
 
     placements: tuple[Placement, ...]
     refusals: tuple[Refusal, ...]
+    parked: Mapping[ProjectId, str] = field(default_factory=dict)
+    unchecked: frozenset[ProjectId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

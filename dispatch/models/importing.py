@@ -11,7 +11,8 @@ from dispatch.models.bead import Bead, Dependency
 class BeadRecord:
     """A bead to keep: its document as text and parsed, what was read of it, and what routing makes of it.
 
-    `role_hint` is the role it asks for (empty: none); `timeout` the limit that its metadata sets for its runs.
+    `role_hint`, `role_reason` and `role_problem` are those of `Bead`; `timeout` is the limit that its metadata sets for
+    its runs.
     """
 
     bead: Bead
@@ -19,6 +20,8 @@ class BeadRecord:
     document: dict[str, Any]
     dependencies: tuple[Dependency, ...] = ()
     role_hint: str = ""
+    role_reason: str = ""
+    role_problem: str = ""
     timeout: timedelta | None = None
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from dispatch.models.outcome import Outcome
+from dispatch.models.progress import NO_COMMITS, CommitRange
 
 PROTOCOL_VERSION = 1
 
@@ -35,7 +36,11 @@ class TaskMessage(_Message):
 
 
 class ResultMessage(_Message):
-    """What a run reports. `token` is the fence that the start gave out; without the right one it is refused."""
+    """What a run reports. `token` is the fence that the start gave out; without the right one it is refused.
+
+    `commits` are those of the bead's work that are not on the target branch. Who made them counts them, since whoever
+    settles the run may be on a host without the repository.
+    """
 
     version: Literal[1] = 1
     run_id: UUID
@@ -43,6 +48,7 @@ class ResultMessage(_Message):
     outcome: Outcome
     base_sha: str | None = None
     commit_sha: str | None = None
+    commits: CommitRange = NO_COMMITS
 
 
 class AssignedBead(_Message):
@@ -77,6 +83,15 @@ class PastError(_Message):
     dispatch: int
 
 
+class HumanAdvice(_Message):
+    """What a human said when he was asked about the bead. `asked` is the question, or why the bead came to him."""
+
+    timestamp: datetime
+    by: str
+    asked: str
+    advice: str
+
+
 class Assignment(_Message):
     """Everything an agent is told about its work. `workspace` is a git worktree of its own; `attempt` starts at 1."""
 
@@ -91,6 +106,8 @@ class Assignment(_Message):
     bead: AssignedBead
     dependencies: tuple[FinishedDependency, ...] = ()
     errors: tuple[PastError, ...] = ()
+    advice: tuple[HumanAdvice, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class _AgentEvent(BaseModel):

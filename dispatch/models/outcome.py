@@ -75,12 +75,16 @@ OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 """Reads an outcome from JSON or a dict, and writes one."""
 
 
-def counts_as_hop(outcome: Outcome) -> bool:
-    """Tell whether a run with this outcome used up one of the bead's dispatches.
+HOP_KINDS = frozenset({"completed", "failed", "timed_out", "looped"})
+"""The outcomes of runs that count against the hop limit.
 
-    Lost, handed-back, cancelled and asking runs do not (PROTOCOL, "States").
-    """
-    return isinstance(outcome, Completed | Failed | TimedOut | Looped)
+Lost, handed-back, cancelled and asking runs do not (PROTOCOL, "States").
+"""
+
+
+def counts_as_hop(outcome: Outcome) -> bool:
+    """Tell whether a run with this outcome used up one of the bead's dispatches."""
+    return outcome.kind in HOP_KINDS
 
 
 def counts_as_failure(outcome: Outcome) -> bool:

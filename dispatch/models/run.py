@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from dispatch.models.guarding import Spent
 from dispatch.models.identity import AgentId, BeadId, BeadKey, IncarnationId, ProjectId, RunId, StepId
 from dispatch.models.outcome import Outcome
+from dispatch.models.progress import NO_COMMITS, CommitRange
 from dispatch.models.states import RunState, StepState, StopReason
 
 
@@ -27,9 +29,11 @@ class Run:
     """One attempt at a bead.
 
     `token` is the fence: only who holds it may renew or report. `agent_id` is None when another run took the agent.
-    `base_sha` is the commit the run started from, `commit_sha` the one it left. `timeout` is the limit of the agent
-    program; `deadline_at` is set when it starts. Process fields say where the agent runs, so that the next attempt on
-    that host can end what a dead worker left: the boot id tells a process number of this boot from one of the last.
+    `base_sha` is the commit the run started from, `commit_sha` the one it left; `commits` are all those of the bead's
+    work at its end that were not on the target branch, and empty when the run left none. `timeout` is the limit of the
+    agent program; `deadline_at` is set when it starts. Process fields say where the agent runs, so that the next
+    attempt on that host can end what a dead worker left: the boot id tells a process number of this boot from one of
+    the last.
     """
 
     id: RunId
@@ -50,6 +54,7 @@ class Run:
     outcome: Outcome | None = None
     base_sha: str | None = None
     commit_sha: str | None = None
+    commits: CommitRange = NO_COMMITS
     publishes: int = 0
     settle_failures: int = 0
     created_at: datetime | None = None
@@ -63,6 +68,7 @@ class Run:
     boot_id: str | None = None
     process_group: int | None = None
     process_started: float | None = None
+    spent: Spent = field(default_factory=Spent)
 
     @property
     def bead_key(self) -> BeadKey:

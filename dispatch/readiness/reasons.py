@@ -1,6 +1,6 @@
 """Why a bead is not going, in one sentence: what `dispatch why` says. Source: SPEC, "Dispatch"."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,13 +9,17 @@ from dispatch.models.dispatching import Supply
 from dispatch.models.run import Run
 from dispatch.models.states import BeadStatus
 
+READY = "It is ready and goes with the next tick."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """What is known about a bead and its surroundings at one moment.
 
     `role` is the one it would go to, None: any. `blockers` are phrases. `run` is its open run, `held` whether a step of
-    ours holds it.
+    ours holds it. `any_from` is when any agent may take it if nobody serves its role; None: never.
+    `unready`, `breaker` and `spent` are what its project's guards, and the caps on itself, say against it;
+    `worth_knowing` is what they only show.
     """
 
     bead: Bead
@@ -26,15 +30,43 @@ class Situation:
     run: Run | None
     slots: int
     max_running: int
+    any_from: datetime | None = None
+    unready: str | None = None
+    breaker: str | None = None
+    spent: str | None = None
+    worth_knowing: Sequence[str] = ()
 
 
 def explain(situation: Situation) -> str:
     """Say in one sentence where a bead stands, and why it is not further. The first reason that holds wins."""
-    for rule in (_status, _never, _blocked, _waiting, _paused, _agents, _caps):
+    return next(_reasons(situation), READY)
+
+
+def explain_all(situation: Situation) -> list[str]:
+    """Say all that keeps a bead from going, in the order of the steps that ask, then what is only worth knowing."""
+    reasons = list(_reasons(situation))
+    told = reasons[:1] if _status(situation) else [*reasons, *situation.worth_knowing]
+    return told if reasons else [READY, *told]
+
+
+def _reasons(situation: Situation) -> Iterator[str]:
+    """Ask in the order of SPEC, "Dispatch": first whether it is ready at all, then what a ready bead passes."""
+    for rule in (
+        _status,
+        _blocked,
+        _deferred,
+        _paused,
+        lambda found: found.unready,
+        _never,
+        _cooling,
+        lambda found: found.breaker,
+        lambda found: found.spent,
+        _agents,
+        _caps,
+    ):
         reason = rule(situation)
         if reason:
-            return reason
-    return "It is ready and goes with the next tick."
+            yield reason
 
 
 def _status(situation: Situation) -> str | None:
@@ -79,14 +111,21 @@ def _blocked(situation: Situation) -> str | None:
     return f"It waits for {named}."
 
 
-def _waiting(situation: Situation) -> str | None:
-    bead = situation.bead
-    if bead.ready_from is None or bead.ready_from <= situation.now:
+def _deferred(situation: Situation) -> str | None:
+    until = _waits_until(situation)
+    return f"It is deferred until {until}." if until is not None and not situation.bead.failures else None
+
+
+def _cooling(situation: Situation) -> str | None:
+    until, failures = _waits_until(situation), situation.bead.failures
+    return f"It cools down after {failures} failed run(s) until {until}." if until is not None and failures else None
+
+
+def _waits_until(situation: Situation) -> str | None:
+    ready_from = situation.bead.ready_from
+    if ready_from is None or ready_from <= situation.now:
         return None
-    until = bead.ready_from.strftime("%Y-%m-%d %H:%M:%S UTC")
-    if bead.failures:
-        return f"It cools down after {bead.failures} failed run(s) until {until}."
-    return f"It is deferred until {until}."
+    return ready_from.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _paused(situation: Situation) -> str | None:
@@ -104,10 +143,19 @@ def _agents(situation: Situation) -> str | None:
     if not supply.served_roles:
         return "No worker is alive: start one with `dispatch up` or the Celery command."
     if role is not None and role not in supply.served_roles:
-        return f"No live worker serves the role {role}: start one with `-Q role.{role}`."
+        return _unserved(situation, role)
     if not any(role is None or role in agent.roles for agent in supply.agents):
         return f"All agents of the role {role} are busy." if role else "All agents are busy."
     return None
+
+
+def _unserved(situation: Situation, role: str) -> str:
+    nobody, opened = f"No live worker serves the role {role}", situation.any_from
+    if opened is None:
+        return f"{nobody}: start one with `-Q role.{role}`."
+    if opened > situation.now:
+        return f"{nobody}; any agent may take it from {opened:%Y-%m-%d %H:%M:%S} UTC on."
+    return f"{nobody}; it has waited for one, and any agent may take it now."
 
 
 def _caps(situation: Situation) -> str | None:

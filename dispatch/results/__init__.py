@@ -1,6 +1,8 @@
 """What becomes of a finished run."""
 
+from dispatch.results.announcing import announce_decisions
+from dispatch.results.escalator import DecisionEscalator
 from dispatch.results.handler import ResultHandler
 from dispatch.results.judging import judge, judge_landing
 
-__all__ = ["ResultHandler", "judge", "judge_landing"]
+__all__ = ["DecisionEscalator", "ResultHandler", "announce_decisions", "judge", "judge_landing"]

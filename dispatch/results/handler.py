@@ -10,14 +10,16 @@ import structlog
 from dispatch.errors import NotFoundError
 from dispatch.escalation import settle_broken
 from dispatch.models.bead import Bead
+from dispatch.models.decision import Decision
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.landing import DecidedLanding
 from dispatch.models.messages import ResultMessage
 from dispatch.models.run import PendingTask, Run
-from dispatch.models.settling import BeadEffect, Decision, Escalation, JoinedStep, Settled
+from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, LookBack, Past, Settled
 from dispatch.models.states import BeadEvent
 from dispatch.ports import MessageBus
 from dispatch.results.judging import judge, judge_landing
+from dispatch.results.limits import inform
 from dispatch.settings import Settings
 
 MAX_SETTLE_FAILURES = 5
@@ -34,8 +36,9 @@ log = structlog.get_logger(__name__)
 class ResultRecords(Protocol):
     """What the handler needs of the store."""
 
-    def settle(self, run_id: RunId, decide: Callable[[JoinedStep], BeadEffect]) -> Settled | None: ...
-    def join(self, step_id: StepId, decide: Callable[[JoinedStep], BeadEffect]) -> BeadEffect | None: ...
+    def settle(self, run_id: RunId, decide: Callable[[JoinedStep], BeadEffect | LookBack]) -> Settled | None: ...
+    def join(self, step_id: StepId, decide: Callable[[JoinedStep], BeadEffect | LookBack]) -> BeadEffect | None: ...
+    def look_back(self, key: BeadKey, wanted: LookBack) -> Past: ...
     def note_failed_settle(self, run_id: RunId, cause: str, *, max_failures: int) -> int: ...
     def finish_landing(self, key: BeadKey, effect: BeadEffect) -> tuple[BeadId, ...]: ...
     def escalate(self, key: BeadKey, escalation: Escalation) -> Decision: ...
@@ -149,7 +152,8 @@ class ResultHandler:
         run = self._records.find_run(run_id)
         bead = self._records.find_bead(run.bead_key) if run else None
         if bead is not None and not bead.is_done:
-            self._records.escalate(bead.key, settle_broken(bead, str(run_id), cause))
+            past = self._records.look_back(bead.key, LookBack(actions=True))
+            self._records.escalate(bead.key, inform(settle_broken(bead, str(run_id), cause), bead, past))
 
     def sweep(self, reported_now: Sequence[RunId] = ()) -> list[RunId]:
         """Settle what a lost message left: runs that were reported more than 5 s ago, and steps that nobody joined.
@@ -179,6 +183,9 @@ class ResultHandler:
     def landed(self, bead: Bead, result: DecidedLanding) -> BeadEffect:
         """Apply what a landing came to."""
         effect = judge_landing(bead, result, self._settings)
+        if isinstance(effect, LookBack):
+            effect = judge_landing(bead, result, self._settings, self._records.look_back(bead.key, effect))
+        assert isinstance(effect, BeadEffect), "it has all it asked for"
         self._records.finish_landing(bead.key, effect)
         self.go_on()
         return effect
@@ -209,7 +216,7 @@ class ResultHandler:
         if self._wishes.want(queued_for=NUDGE_LIVES):
             self._publish(self._bus.publish_nudge, "a nudge")
 
-    def _judge(self, joined: JoinedStep) -> BeadEffect:
+    def _judge(self, joined: JoinedStep) -> BeadEffect | LookBack:
         return judge(joined, self._settings)
 
     def _publish(self, publish: Callable[[], None], what: str) -> None:

@@ -1,5 +1,6 @@
 """What each outcome means for its bead: one `match`, no I/O. Source: PROTOCOL, "States"; SPEC, "Runs"."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from dispatch.escalation import asked, worn_out
@@ -17,14 +18,21 @@ from dispatch.models.outcome import (
     counts_as_hop,
     error_text,
 )
+from dispatch.models.progress import CommitRange
 from dispatch.models.run import Run
-from dispatch.models.settling import BeadEffect, Escalation, JoinedStep
+from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, LookBack, Past
 from dispatch.models.states import BeadEvent
+from dispatch.results.limits import hold_to_limits
 from dispatch.settings import Landing, Settings
 
 
-def judge(joined: JoinedStep, settings: Settings) -> BeadEffect:
-    """Decide what the end of a step does to its bead."""
+def judge(joined: JoinedStep, settings: Settings) -> BeadEffect | LookBack:
+    """Decide what the end of a step does to its bead; a `LookBack` when that takes its past, and it is not there."""
+    effect = replace(_judge_outcome(joined, settings), commits=_commits_of(joined))
+    return hold_to_limits(joined.bead, effect, joined.past, settings)
+
+
+def _judge_outcome(joined: JoinedStep, settings: Settings) -> BeadEffect:
     run = _telling(joined)
     outcome = run.outcome
     assert outcome is not None, "a joined run has an outcome"
@@ -45,8 +53,18 @@ def judge(joined: JoinedStep, settings: Settings) -> BeadEffect:
 
 def _work_of(joined: JoinedStep) -> str | None:
     """Return the commit of the run that writes the branch, whatever the others say of it; None: it moved nothing."""
-    writer = next((run for run in joined.runs if run.writes_branch), None)
+    writer = _writer(joined)
     return writer.commit_sha if writer is not None and writer.commit_sha != writer.base_sha else None
+
+
+def _commits_of(joined: JoinedStep) -> CommitRange | None:
+    """Return the commits of the bead's work, as the run that writes the branch counted them; None: it did not."""
+    writer = _writer(joined)
+    return writer.commits if writer is not None and writer.commits.count else None
+
+
+def _writer(joined: JoinedStep) -> Run | None:
+    return next((run for run in joined.runs if run.writes_branch), None)
 
 
 def _telling(joined: JoinedStep) -> Run:
@@ -122,8 +140,14 @@ def cooldown(failures: int, settings: Settings) -> timedelta:
     return min(doubled, longest)
 
 
-def judge_landing(bead: Bead, result: DecidedLanding, settings: Settings) -> BeadEffect:
-    """Decide what a landing does to its bead."""
+def judge_landing(
+    bead: Bead, result: DecidedLanding, settings: Settings, past: Past | None = None
+) -> BeadEffect | LookBack:
+    """Decide what a landing does to its bead; a `LookBack` when that takes its past, and it is not there."""
+    return hold_to_limits(bead, _judge_landing(bead, result, settings), past, settings)
+
+
+def _judge_landing(bead: Bead, result: DecidedLanding, settings: Settings) -> BeadEffect:
     branch = settings.project(bead.project_id).target_branch
     match result:
         case Landed(sha=sha) | AlreadyLanded(sha=sha):

@@ -1,11 +1,19 @@
 """Which role a bead should go to, which agent that is, and how strong a runner it needs."""
 
 from dispatch.routing.bugs import AutoBugRouter, BugRouteInfo
-from dispatch.routing.complexity import Complexity, Level, complexity_of
+from dispatch.routing.complexity import Complexity, Level, RunnerChoice, choose_runner, complexity_of
 from dispatch.routing.evidence import BUILT_IN_EVIDENCE, Evidence, bug_evidence
-from dispatch.routing.hints import bead_timeout, is_auto_filed, role_hint
+from dispatch.routing.hints import bead_timeout, is_auto_filed
 from dispatch.routing.matching import Hint, HintSource, PersonaMatcher
-from dispatch.routing.personas import DEFAULT_PERSONAS, Persona, instructions_of, known_personas
+from dispatch.routing.personas import (
+    DEFAULT_PERSONAS,
+    Persona,
+    instructions_of,
+    known_personas,
+    role_instructions,
+    role_of_persona,
+)
+from dispatch.routing.router import Router
 
 __all__ = [
     "BUILT_IN_EVIDENCE",
@@ -19,11 +27,15 @@ __all__ = [
     "Level",
     "Persona",
     "PersonaMatcher",
+    "Router",
+    "RunnerChoice",
     "bead_timeout",
     "bug_evidence",
+    "choose_runner",
     "complexity_of",
     "instructions_of",
     "is_auto_filed",
     "known_personas",
-    "role_hint",
+    "role_instructions",
+    "role_of_persona",
 ]

@@ -1,7 +1,7 @@
 """How hard a bead is, and which of a role's runners that asks for. Source: SPEC, "Routing"."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -39,6 +39,14 @@ class Complexity:
             raise ValueError("a role without runners has none to choose from")
         first = -(-self.work * (count - 1) // Level.COMPLEX)
         return min(first + self.failures, count - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerChoice:
+    """The runner of a role that a bead gets, and why, in a sentence without a capital."""
+
+    name: str
+    reason: str
 
 
 MEDIUM_FROM, COMPLEX_FROM = 2, 5
@@ -82,6 +90,18 @@ def complexity_of(bead: Bead, failures: int) -> Complexity:
     if failures:
         reasons.append(f"it failed {failures} time{'s' if failures > 1 else ''} in a row")
     return Complexity(Level.MEDIUM if floors else work, failures, tuple(reasons))
+
+
+def choose_runner(runners: Sequence[str], bead: Bead) -> RunnerChoice | None:
+    """Return which of a role's runners, the weakest first, does a bead with its failures so far; None without any."""
+    if not runners:
+        return None
+    complexity = complexity_of(bead, bead.failures)
+    name = runners[complexity.runner_index(len(runners))]
+    if len(runners) == 1:
+        return RunnerChoice(name, "it is the only one of the role.")
+    because = f" ({'; '.join(complexity.reasons)})" if complexity.reasons else ""
+    return RunnerChoice(name, f"the work is {complexity.level.name.lower()}{because}.")
 
 
 def _floors(bead: Bead) -> Iterator[str]:

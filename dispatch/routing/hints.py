@@ -1,6 +1,6 @@
 """What a bead says about who should do it. Source: SPEC, "Routing"."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,20 +13,6 @@ PERSONA_KEY = "requires_persona"
 TIMEOUT_KEY = "timeout"
 TIMEOUT_EXAMPLE = "45m"
 LONGEST_TIMEOUT = timedelta(days=30)
-
-
-def role_hint(labels: Iterable[str], metadata: Mapping[str, Any]) -> str:
-    """Return the role or alias that a bead asks for, in normal form; empty when it asks for none.
-
-    `metadata.requires_persona` goes before a label `role:<role>`. A `default/` prefix of a persona is ignored.
-    """
-    persona = metadata.get(PERSONA_KEY)
-    if isinstance(persona, str) and persona.strip():
-        return normal_name(persona.strip().removeprefix("default/"))
-    for label in labels:
-        if label.lower().startswith(ROLE_LABEL) and (role := normal_name(label[len(ROLE_LABEL) :])):
-            return role
-    return ""
 
 
 def is_auto_filed(bead: Bead) -> bool:

@@ -66,13 +66,21 @@ class PersonaMatcher:
             or self._of_labels(bead.labels)
         )
 
+    def named(self, written: str) -> str:
+        """Return the persona that a name means, as it is written, by its own name or an alias; else nothing."""
+        return self._vocabulary.exact(written, Words.ALIASES) if written.strip() else ""
+
     def problem(self, hint: Hint) -> str:
         """Say in one or two sentences what is wrong with a hint; empty when it is a known one."""
+        said, cure = self.complaint(hint)
+        return f"{said[0].upper()}{said[1:]}. {cure}" if said else ""
+
+    def complaint(self, hint: Hint) -> tuple[str, str]:
+        """Return a phrase for what is wrong with a hint, and a sentence for what to do; both empty for a known one."""
         if hint.known:
-            return ""
-        said = f'{hint.source.value[0].upper()}{hint.source.value[1:]} asks for the unknown persona "{hint.written}".'
+            return "", ""
         cure = did_you_mean(hint.name, self._vocabulary.names) or "Name a role, persona or alias that exists."
-        return f"{said} {cure}"
+        return f'{hint.source.value} asks for the unknown persona "{hint.written}"', cure
 
     def find_agent_by_persona_hint(self, hint: str, agents: Iterable[Agent]) -> Agent | None:
         """Return the agent that a hint means, of those given; None when it means none of them.

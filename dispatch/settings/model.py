@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 from pydantic_core import PydanticCustomError
@@ -17,6 +18,11 @@ from dispatch.settings.toml_lines import KeyPath
 
 EVIDENCE_FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL
 """How the patterns of `bug_evidence` are read."""
+
+
+NEVER: Final = "never"
+"""What `role_wait` is when no time is long enough."""
+_LONGEST_WAIT = timedelta(days=365)
 
 
 class DispatchMode(StrEnum):
@@ -42,11 +48,25 @@ class Workspace(StrEnum):
     EMPTY = "empty"
 
 
+class Fallback(StrEnum):
+    """Who does a bead that asks for a role which nobody serves: after a while any agent, or nobody."""
+
+    ANY = "any"
+    WAIT = "wait"
+
+
 class Landing(StrEnum):
     """What happens to accepted work: merged into the target branch, or left on the bead's branch."""
 
     MERGE = "merge"
     NONE = "none"
+
+
+class ReadinessMode(StrEnum):
+    """What a failing readiness check does: parks its project, or is only shown."""
+
+    BLOCK = "block"
+    WARN = "warn"
 
 
 def refusal(problem: str, cure: str) -> PydanticCustomError:
@@ -75,6 +95,15 @@ def _empty_is_none(value: object) -> object:
     return None if value == "" else value
 
 
+def _duration_or_never(value: object) -> object:
+    if isinstance(value, str) and value.strip().lower() == NEVER:
+        return NEVER
+    wait = _read_duration(value)
+    if isinstance(wait, timedelta) and wait > _LONGEST_WAIT:
+        raise refusal("is longer than a year", f'Write "{NEVER}".')
+    return wait
+
+
 def _above_zero(value: timedelta) -> timedelta:
     if value <= timedelta():
         raise refusal("is not longer than nothing", f"Write a duration above zero, for example {DURATION_EXAMPLES}.")
@@ -96,6 +125,12 @@ def _known_landing(value: object) -> object:
 def _argument_list(value: object) -> object:
     if isinstance(value, str):
         raise refusal("is a text, not a list", 'Write a list, each element in quotes of its own: ["one", "two"].')
+    return value
+
+
+def _function_name(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+        raise refusal("does not name a function", 'Write "module:function", for example "my_checks:ready".')
     return value
 
 
@@ -133,6 +168,7 @@ def _evidence_pattern(pattern: str) -> str:
     return pattern
 
 
+Patience = Annotated[timedelta | Literal["never"], BeforeValidator(_duration_or_never)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(_read_duration), AfterValidator(_above_zero)]
 OptionalDuration = Annotated[PositiveDuration | None, BeforeValidator(_empty_is_none)]
 Waits = Annotated[tuple[PositiveDuration, PositiveDuration], BeforeValidator(_first_and_longest)]
@@ -140,6 +176,8 @@ Arguments = Annotated[tuple[str, ...], BeforeValidator(_argument_list)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_scheme), Field(repr=False)]
 BrokerUrl = Annotated[str, _server_address(BROKERS), Field(repr=False)]
 ResultUrl = Annotated[str, _server_address(RESULT_BACKENDS), Field(repr=False)]
+FunctionName = Annotated[str, AfterValidator(_function_name)]
+Dollars = Annotated[Decimal, Field(ge=0)]
 EvidencePattern = Annotated[str, AfterValidator(_evidence_pattern)]
 
 
@@ -154,6 +192,9 @@ class DispatchSettings(_Section):
     a run that was handed over may stay without a start before its message is taken for lost, doubled each time. With
     `dispatch_after_settle` the settlers and landers themselves dispatch what they made possible; without it only
     tickers dispatch.
+
+    A bead that asks for a role which nobody serves goes to any agent after `role_wait`, unless `fallback` is to wait;
+    0 means at once, "never" never.
     """
 
     dispatch_mode: DispatchMode = DispatchMode.QUEUE
@@ -165,13 +206,37 @@ class DispatchSettings(_Section):
     republish_after: PositiveDuration = timedelta(seconds=60)
     max_running: int = Field(default=0, ge=0)
     dispatch_after_settle: bool = True
+    fallback: Fallback = Fallback.ANY
+    role_wait: Patience = timedelta(minutes=10)
+
+    @property
+    def patience(self) -> timedelta | None:
+        """How long a bead waits for a role that nobody serves; None: for ever."""
+        if self.fallback is Fallback.WAIT or not isinstance(self.role_wait, timedelta):
+            return None
+        return self.role_wait
 
 
 class GuardSettings(_Section):
-    """When a failing bead waits (`cooldown`: first and longest wait), and when it goes to a human (`max_failures`)."""
+    """When a failing bead waits (`cooldown`: first and longest wait), and when it goes to a human (`max_failures`).
 
+    A project that is not ready is parked or only shown (`readiness_mode`); `readiness_check` names a function that is
+    asked besides the built-in checks. After `breaker_failures` runs in a row that failed for the same cause a project
+    is parked, and one bead at a time is tried.
+
+    A bead goes to a human from `max_dispatch_hops` runs on when it makes no progress, and after five times as many in
+    any case. An agent that repeats an action, or a round of some, `repeat_threshold` times with the same results is
+    stopped when it made no progress for `progress_window` or over its last twelve actions.
+    """
+
+    readiness_mode: ReadinessMode = ReadinessMode.WARN
+    readiness_check: FunctionName = ""
+    max_dispatch_hops: int = Field(default=20, ge=1)
     max_failures: int = Field(default=5, ge=1)
     cooldown: Waits = (timedelta(seconds=10), timedelta(minutes=5))
+    breaker_failures: int = Field(default=5, ge=1)
+    repeat_threshold: int = Field(default=3, ge=2)
+    progress_window: PositiveDuration = timedelta(minutes=5)
 
     @property
     def first_cooldown(self) -> timedelta:
@@ -180,6 +245,26 @@ class GuardSettings(_Section):
     @property
     def longest_cooldown(self) -> timedelta:
         return self.cooldown[1]
+
+
+class ProjectCapSettings(_Section):
+    """Caps in dollars: `bead_usd` for all runs of a bead, `project_usd_day` for those of a project in a day of UTC.
+
+    0: none.
+    """
+
+    bead_usd: Dollars = Decimal(0)
+    project_usd_day: Dollars = Decimal(0)
+
+
+class CapSettings(ProjectCapSettings):
+    """Caps of every bead and project, and of the whole system in a day of UTC: dollars, and tokens read and written.
+
+    0: none.
+    """
+
+    system_usd_day: Dollars = Decimal(0)
+    system_tokens_day: int = Field(default=0, ge=0)
 
 
 class WorkerSettings(_Section):
@@ -217,7 +302,10 @@ class RoleSettings(_Section):
 
 
 class ProjectSettings(_Section):
-    """What the configuration says of a project; all of it has defaults, so that an unlisted project works."""
+    """What the configuration says of a project; all of it has defaults, so that an unlisted project works.
+
+    `caps` that are given here hold instead of those of all projects.
+    """
 
     path: Path | None = None
     target_branch: str = Field(default="main", min_length=1)
@@ -225,6 +313,7 @@ class ProjectSettings(_Section):
     test_command: Arguments = ()
     landing: Annotated[Landing, BeforeValidator(_known_landing)] = Landing.MERGE
     task_timeout: OptionalDuration = None
+    caps: ProjectCapSettings = ProjectCapSettings()
 
 
 class BugEvidenceSettings(_Section):
@@ -257,6 +346,7 @@ class Settings(BaseSettings):
     key_prefix: Annotated[str, AfterValidator(_prefix)] = "dispatch"
     dispatch: DispatchSettings = DispatchSettings()
     guards: GuardSettings = GuardSettings()
+    caps: CapSettings = CapSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
     runners: Mapping[str, RunnerSettings] = Field(default_factory=dict)
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
@@ -314,6 +404,11 @@ class Settings(BaseSettings):
     def project(self, project_id: str) -> ProjectSettings:
         """Return what is configured for a project, or the defaults when it is not listed."""
         return self.projects.get(project_id) or ProjectSettings()
+
+    def project_caps(self, project_id: str) -> CapSettings:
+        """Return the caps that hold for a project: its own where it has any, else those of all projects."""
+        own = self.project(project_id).caps
+        return self.caps.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
 
     def role(self, name: str) -> RoleSettings:
         """Return what is configured for a role or alias, or the defaults when it is not listed."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 
 from pydantic import BaseModel
 
@@ -50,7 +51,7 @@ def value_text(value: object) -> str:
     """Write a value as TOML does, with passwords masked."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | Decimal):
         return str(value)
     if isinstance(value, BaseModel):
         value = {name: getattr(value, name) for name in type(value).model_fields}

@@ -16,6 +16,8 @@ from dispatch.settings.toml_lines import KeyPath
 
 _PHRASES: Mapping[str, tuple[str, str]] = {
     "int_": ("is not a whole number", "Write a whole number, for example 2."),
+    "decimal_": ("is not a number", "Write a number, for example 5.0."),
+    "finite_number": ("is not a number that can be counted to", "Write a number, for example 5.0; 0 means none."),
     "string_too_short": ("is empty", "Write a value, or leave the key out."),
     "string_": ("is not a text", 'Write it in quotes, for example "main".'),
     "path_": ("is not a path", 'Write it in quotes, for example "some/path".'),

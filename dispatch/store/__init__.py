@@ -7,15 +7,18 @@ from sqlalchemy import Engine
 from dispatch.models.identity import IncarnationId
 from dispatch.ports import Clock
 from dispatch.store.clock import DatabaseClock, FixedClock
+from dispatch.store.decisions import DecisionRecords
 from dispatch.store.dispatching import DispatchRecords
 from dispatch.store.edits import EditRecords
 from dispatch.store.engine import is_unavailable, make_engine
+from dispatch.store.guarding import GuardRecords
 from dispatch.store.imports import ImportRecords, StoredDocument
 from dispatch.store.landings import LandingRecords
 from dispatch.store.migrate import require_current, upgrade
 from dispatch.store.projects import ProjectRecords
 from dispatch.store.reading import ReadingRecords
 from dispatch.store.rescue import RescueRecords
+from dispatch.store.routing import RoutingRecords
 from dispatch.store.running import RunningRecords, StartedRun
 from dispatch.store.settling import SettlingRecords
 from dispatch.store.swarm import Swarm
@@ -42,11 +45,14 @@ class Store:
         self.projects = ProjectRecords(self.units)
         self.imports = ImportRecords(self.units)
         self.edits = EditRecords(self.units)
+        self.decisions = DecisionRecords(self.units)
         self.reading = ReadingRecords(self.units)
         self.dispatching = DispatchRecords(self.units, lease, within)
+        self.guarding = GuardRecords(self.units)
         self.rescue = RescueRecords(self.units)
+        self.routing = RoutingRecords(self.units)
         self.running = RunningRecords(self.units, lease)
-        self.settling = SettlingRecords(self.units)
+        self.settling = SettlingRecords(self.units, lease)
         self.landings = LandingRecords(self.units)
         self.swarm = Swarm(self.units, lease)
 

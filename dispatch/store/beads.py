@@ -36,6 +36,7 @@ class Blocker:
     id: BeadId
     title: str
     status: str
+    issue_type: str = "task"
 
 
 def find(tx: Transaction, key: BeadKey) -> Bead | None:
@@ -114,7 +115,7 @@ def blockers(tx: Transaction, key: BeadKey) -> list[Blocker]:
     """
     target = _BEADS.alias("target")
     statement = (
-        select(_EDGES.c.type, target.c.id, target.c.title, target.c.status)
+        select(_EDGES.c.type, target.c.id, target.c.title, target.c.status, target.c.issue_type)
         .join(target, and_(target.c.project_id == _EDGES.c.project_id, target.c.id == _EDGES.c.depends_on_id))
         .where(
             _EDGES.c.project_id == key.project_id,
@@ -128,7 +129,7 @@ def blockers(tx: Transaction, key: BeadKey) -> list[Blocker]:
         .order_by(_EDGES.c.type, target.c.id)
     )
     return [
-        Blocker(type=row.type, id=BeadId(row.id), title=row.title, status=row.status)
+        Blocker(type=row.type, id=BeadId(row.id), title=row.title, status=row.status, issue_type=row.issue_type)
         for row in tx.connection.execute(statement)
     ]
 

@@ -1,7 +1,8 @@
 """What the dispatcher reads and writes: one `Round` is one transaction under the tick's lock."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -25,18 +26,21 @@ from dispatch.store.claiming import claim
 from dispatch.store.supply import supply
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
+from dispatch.store.unserved import unserved
 from dispatch.store.written import NOW, written
 
 _CANDIDATES = written(
     """
 SELECT lane.number, bead.*
-FROM unnest(CAST(:projects AS text[]), CAST(:hints AS text[]), CAST(:limits AS int[]))
-     WITH ORDINALITY AS lane(project_id, hint, size, number)
+FROM unnest(
+    CAST(:projects AS text[]), CAST(:hints AS text[]), CAST(:limits AS int[]), CAST(:caps AS numeric[])
+) WITH ORDINALITY AS lane(project_id, hint, size, bead_cap, number)
 CROSS JOIN LATERAL (
     SELECT * FROM beads
     WHERE beads.project_id = lane.project_id AND beads.role_hint = lane.hint
       AND beads.status = 'open' AND NOT beads.blocked AND beads.dispatchable
       AND (beads.ready_from IS NULL OR beads.ready_from <= :now)
+      AND (lane.bead_cap IS NULL OR beads.usd < lane.bead_cap)
     ORDER BY beads.priority, beads.created_at, beads.id
     LIMIT lane.size
 ) AS bead
@@ -111,10 +115,27 @@ class Round:
             projects=[lane.project_id for lane in lanes],
             hints=[lane.hint for lane in lanes],
             limits=[lane.limit for lane in lanes],
+            caps=[lane.bead_cap for lane in lanes],
             now=self._moment,
         )
         return [
             Candidate(bead=records.bead(row), lane=lanes[row.number - 1], timeout=_seconds(row.timeout_seconds))
+            for row in rows
+        ]
+
+    def unserved(self, lanes: Sequence[Lane], *, answered: Collection[str], patience: timedelta) -> list[Candidate]:
+        """Return beads that waited for `patience` for a role which nobody serves, in dispatch order.
+
+        `lanes`, one for each project to look at, say how many of a role at most, and for whom; `answered` are the hints
+        that other lanes look for.
+        """
+        rows = unserved(self._tx, self._moment, lanes, answered=answered, patience=patience, lease=self._lease)
+        return [
+            Candidate(
+                bead=records.bead(row),
+                lane=replace(lanes[row.number - 1], hint=row.role_hint),
+                timeout=_seconds(row.timeout_seconds),
+            )
             for row in rows
         ]
 

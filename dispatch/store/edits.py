@@ -8,17 +8,16 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from dispatch.errors import NotFoundError, RefusedError
 from dispatch.models.bead import Bead, Dependency
+from dispatch.models.decision import DECISION_TYPE
 from dispatch.models.identity import BeadId, BeadKey, ProjectId
 from dispatch.models.importing import BeadRecord
-from dispatch.models.states import BeadEvent, BeadStatus, RunEvent, RunState, StepState, StopReason
-from dispatch.store import beads, effects, graph, guard, history, records, schema
+from dispatch.models.states import BeadEvent, BeadStatus, StepState
+from dispatch.store import beads, closing, graph, guard, history, records, ruling, schema, tracking
 from dispatch.store.engine import retrying
-from dispatch.store.settling import withdraw
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 
 _BEADS = schema.beads
-_RUNS = schema.runs
 
 
 class EditRecords:
@@ -59,11 +58,11 @@ class EditRecords:
             self._require(tx, project_id, edges, record.bead.id)
             check([*beads.blocking_edges(tx, project_id), *edges])
             moment = tx.moment()
-            self._insert(tx, project_id, record, moment)
+            insert_bead(tx, project_id, record, moment)
             for edge in record.dependencies:
-                _add_edge(tx, project_id, edge, None)
+                add_edge(tx, project_id, edge, None)
             for edge, document in edges_to_it:
-                _add_edge(tx, project_id, edge, document)
+                add_edge(tx, project_id, edge, document)
             changed = [record.bead.id, *(edge.issue_id for edge, _ in edges_to_it)]
             graph.recompute_deferred(tx, project_id, changed)
             graph.recompute_blocked(tx, project_id, changed)
@@ -80,37 +79,16 @@ class EditRecords:
                 thing="bead", name=min(missing), cure=f"See `dispatch ready --project {project_id} --all`."
             )
 
-    def _insert(self, tx: Transaction, project_id: ProjectId, record: BeadRecord, moment: Any) -> None:
-        bead = record.bead
-        tx.connection.execute(
-            insert(_BEADS).values(
-                project_id=project_id,
-                id=bead.id,
-                title=bead.title,
-                status=bead.status,
-                priority=bead.priority,
-                issue_type=bead.issue_type,
-                assignee=bead.assignee,
-                labels=list(bead.labels),
-                created_at=bead.created_at or moment,
-                updated_at=bead.updated_at or moment,
-                defer_until=bead.defer_until,
-                document=record.text,
-                changes={},
-                role_hint=record.role_hint,
-                timeout_seconds=record.timeout.total_seconds() if record.timeout else None,
-            )
-        )
-
-    def close(self, key: BeadKey, reason: str) -> tuple[BeadId, ...]:
+    def close(self, key: BeadKey, reason: str, *, by: str = "somebody") -> tuple[BeadId, ...]:
         """Close a bead by hand; return the beads that became unblocked.
 
-        A running agent is asked to stop and a pending run taken back (PROTOCOL, rule 14). Raises `NotFoundError`, and
+        A running agent is asked to stop and a pending run taken back (PROTOCOL, rule 14). A decision is made by it: its
+        bead goes on, with the reason as advice, and the history says by whom. Raises `NotFoundError`, and
         `RefusedError` for a bead that is closed already.
         """
-        return retrying(lambda: self._close(key, reason))
+        return retrying(lambda: self._close(key, reason, by))
 
-    def _close(self, key: BeadKey, reason: str) -> tuple[BeadId, ...]:
+    def _close(self, key: BeadKey, reason: str, by: str) -> tuple[BeadId, ...]:
         with self._units.begin() as tx:
             tx.lock_project(key.project_id)
             row = beads.row_of(tx, key)
@@ -118,32 +96,11 @@ class EditRecords:
                 raise NotFoundError(thing="bead", name=str(key), cure="See `dispatch ready --all --project ID`.")
             if row.status in (BeadStatus.CLOSED, BeadStatus.TOMBSTONE):
                 raise RefusedError(problem=f"{key} is {row.status} already", cure="There is nothing to do.")
-            self._stop_runs(tx, key)
-            tx.connection.execute(
-                _BEADS.update()
-                .where(_BEADS.c.project_id == key.project_id, _BEADS.c.id == key.bead_id)
-                .values(status=BeadStatus.CLOSED, closed_by_us=True, **effects.closing(row, tx.moment(), reason))
-            )
-            history.add_event(tx, "bead.closed", bead=key, reason=f"by hand: {reason}" if reason else "by hand")
-            turned = graph.recompute_blocked(tx, key.project_id, [key.bead_id])
-            return tuple(bead_id for bead_id, blocked in turned.items() if not blocked and bead_id != key.bead_id)
-
-    def _stop_runs(self, tx: Transaction, key: BeadKey) -> None:
-        mine = (_RUNS.c.project_id == key.project_id, _RUNS.c.bead_id == key.bead_id)
-        for row in tx.connection.execute(
-            select(_RUNS).where(*mine, guard.within(_RUNS.c.state, [RunState.PENDING]))
-        ).all():
-            withdraw(tx, row, "The bead was closed by hand.")
-        stopped = guard.move(
-            tx.connection,
-            _RUNS,
-            RunEvent.ASK_TO_STOP,
-            *mine,
-            _RUNS.c.stop_reason.is_(None),
-            values={"stop_reason": StopReason.CLOSED_BY_HAND},
-        )
-        for row in stopped:
-            history.add_run_event(tx, "run.asked_to_stop", records.run(row), reason=StopReason.CLOSED_BY_HAND)
+            ruled = ruling.rule_by_hand(tx, key, reason, by) if row.issue_type == DECISION_TYPE else None
+            if ruled is not None:
+                return ruled
+            closing.close_bead(tx, row, reason, told=f"by hand: {reason}" if reason else "by hand")
+            return ruling.released(tx, key, ruling.end_moot(tx, key, by))
 
     def orphans(self, project_id: ProjectId | None = None) -> list[Bead]:
         """Return beads that a tracker has in progress though no run of ours holds them."""
@@ -167,8 +124,9 @@ class EditRecords:
             if row is None:
                 return False
             moment = tx.moment()
-            stamp = effects.tracker_time(moment)
-            effects.add_changes(tx, key, {"status": BeadStatus.OPEN, "updated_at": stamp}, columns={})
+            stamp = tracking.tracker_time(moment)
+            changes = {"status": BeadStatus.OPEN, "updated_at": stamp}
+            tracking.add_changes(tx, key, changes, columns={"ready_since": moment})
             history.add_event(tx, "bead.adopted", bead=key)
             return True
 
@@ -187,7 +145,34 @@ def _orphaned() -> Any:
     return guard.within(_BEADS.c.status, [BeadStatus.IN_PROGRESS, BeadStatus.HOOKED]) & ~held
 
 
-def _add_edge(tx: Transaction, project_id: ProjectId, edge: Dependency, document: dict[str, Any] | None) -> None:
+def insert_bead(tx: Transaction, project_id: ProjectId, record: BeadRecord, moment: Any) -> None:
+    """Write the row of a new bead, without its edges."""
+    bead = record.bead
+    tx.connection.execute(
+        insert(_BEADS).values(
+            project_id=project_id,
+            id=bead.id,
+            title=bead.title,
+            status=bead.status,
+            priority=bead.priority,
+            issue_type=bead.issue_type,
+            assignee=bead.assignee,
+            labels=list(bead.labels),
+            created_at=bead.created_at or moment,
+            updated_at=bead.updated_at or moment,
+            defer_until=bead.defer_until,
+            document=record.text,
+            changes={},
+            role_hint=record.role_hint,
+            role_reason=record.role_reason,
+            role_problem=record.role_problem,
+            ready_since=moment,
+            timeout_seconds=record.timeout.total_seconds() if record.timeout else None,
+        )
+    )
+
+
+def add_edge(tx: Transaction, project_id: ProjectId, edge: Dependency, document: dict[str, Any] | None) -> None:
     """Add an edge; `document` is given when its owner's own document does not hold it yet."""
     tx.connection.execute(
         upsert(schema.dependencies)

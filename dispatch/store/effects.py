@@ -3,21 +3,17 @@
 The caller holds the project's lock and the bead's row.
 """
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from psycopg.types.json import Json, Jsonb
-from sqlalchemy import insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import select
 
-from dispatch.models.bead import BLOCKS_TYPES, Bead
-from dispatch.models.identity import BeadId, BeadKey, ProjectId, hash_id
+from dispatch.models.identity import BeadId, BeadKey
 from dispatch.models.run import Run
-from dispatch.models.settling import BeadEffect, Decision, Escalation
+from dispatch.models.settling import BeadEffect, Triage
 from dispatch.models.states import BEAD_MOVES, BeadEvent, BeadStatus, StepEvent
-from dispatch.store import beads, graph, guard, history, records, schema
+from dispatch.store import asking, graph, guard, history, records, schema, tracking
 from dispatch.store.transaction import Transaction
 from dispatch.store.written import NOW, written
 
@@ -31,7 +27,10 @@ WITH moved AS (
         closed_by_us = closed_by_us OR :closes,
         closed_at = COALESCE(:closed_at, closed_at),
         close_reason = COALESCE(:close_reason, close_reason),
-        changes = COALESCE(:changes, changes)
+        changes = COALESCE(:changes, changes),
+        commit_first = COALESCE(:commit_first, commit_first),
+        commit_last = COALESCE(:commit_last, commit_last),
+        commit_count = COALESCE(:commits, commit_count)
     WHERE project_id = :project AND id = :bead AND status = ANY (:sources)
     RETURNING project_id, id
 ),
@@ -47,7 +46,9 @@ _LOCK_BEAD = written(
     f"""
 SELECT beads.*, {NOW} AS moment, EXISTS (
     SELECT FROM dependencies WHERE project_id = :project AND (issue_id = :bead OR depends_on_id = :bead)
-) AS has_edges
+) AS has_edges, EXISTS (
+    SELECT FROM failure_rows WHERE project_id = :project
+) AS failing
 FROM beads WHERE project_id = :project AND id = :bead
 FOR UPDATE OF beads
 """
@@ -55,7 +56,10 @@ FOR UPDATE OF beads
 
 
 def lock_bead(tx: Transaction, key: BeadKey) -> Any:
-    """Lock and return the row of a bead, with the `moment` and whether it `has_edges`; None: there is no such bead."""
+    """Lock and return the row of a bead; None: there is no such bead.
+
+    It also has the `moment`, whether the bead `has_edges`, and whether its project is `failing`: has a row of failures.
+    """
     return tx.run_one(_LOCK_BEAD, project=key.project_id, bead=key.bead_id, now=tx.given)
 
 
@@ -74,7 +78,9 @@ def apply_effect(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None)
         )
         return ()
     if effect.escalation is not None:
-        open_decision(tx, bead, effect.escalation)
+        asking.open_decision(tx, bead, effect.escalation)
+    if effect.triage is not None:
+        _send_to_triage(tx, row, effect.triage)
     if not closes or not (row.has_edges or row.blocked):
         return ()
     turned = graph.recompute_blocked(tx, bead.project_id, [bead.id])
@@ -84,7 +90,7 @@ def apply_effect(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None)
 def _move(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None, closes: bool) -> bool:
     """Make the guarded move, tell of it and count the wish for a tick; False when the bead may not make it."""
     sources, target = guard.allowed(_BEADS, effect.event)
-    written_too = closing(row, row.moment, effect.close_reason) if closes else {}
+    written_too = tracking.closing(row, row.moment, effect.close_reason) if closes else {}
     told = {"move": effect.event, "reason": effect.reason, "head_sha": effect.head_sha, "failures": effect.failures}
     moved = tx.run(
         _MOVE,
@@ -101,6 +107,9 @@ def _move(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None, closes
         closed_at=written_too.get("closed_at"),
         close_reason=written_too.get("close_reason"),
         changes=Json(written_too["changes"]) if closes else None,
+        commit_first=effect.commits.first if effect.commits else None,
+        commit_last=effect.commits.last if effect.commits else None,
+        commits=effect.commits.count if effect.commits else None,
         at=row.moment,
         kind="bead.closed" if closes else f"bead.{target}",
         run=run.id if run else None,
@@ -109,26 +118,15 @@ def _move(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None, closes
     return bool(moved)
 
 
-def closing(row: Any, moment: datetime, reason: str) -> dict[str, Any]:
-    """Return what closing a bead writes: `closed_at`, `close_reason`, `updated_at`, and nothing else of its document.
-
-    `row` is the bead's, locked.
-    """
-    stamp = tracker_time(moment)
-    changes = {"status": BeadStatus.CLOSED, "closed_at": stamp, "close_reason": reason or None, "updated_at": stamp}
-    return {"closed_at": moment, "close_reason": reason, "changes": {**row.changes, **changes}}
-
-
-def add_changes(tx: Transaction, key: BeadKey, changes: dict[str, Any], *, columns: dict[str, Any]) -> None:
-    """Remember which fields of the tracker's document we changed, for export, and write their columns."""
-    row = beads.row_of(tx, key)
-    if row is None:
-        return
-    tx.connection.execute(
-        update(_BEADS)
-        .where(_BEADS.c.project_id == key.project_id, _BEADS.c.id == key.bead_id)
-        .values(changes={**row.changes, **changes}, **columns)
-    )
+def _send_to_triage(tx: Transaction, row: Any, triage: Triage) -> None:
+    """Let a bead go first, and to whom triage is. Imports and a new routing leave that until its tracker says more."""
+    key, moment = BeadKey.of(row.project_id, row.id), row.moment
+    asked_for = row.triaged_from if row.triaged_from is not None else row.role_hint
+    columns = {"priority": 0, "role_hint": triage.role, "role_reason": triage.reason, "role_problem": ""}
+    columns |= {"ready_since": moment, "triaged_at": moment, "triaged_from": asked_for}
+    changes = {"priority": 0, "updated_at": tracking.tracker_time(moment)}
+    tracking.add_changes(tx, key, changes, columns=columns)
+    history.add_event(tx, "bead.triaged", bead=key, role=triage.role, reason=triage.reason)
 
 
 def join_step(tx: Transaction, step_id: Any) -> bool:
@@ -139,120 +137,9 @@ def join_step(tx: Transaction, step_id: Any) -> bool:
     return joined is not None
 
 
-def open_decision(tx: Transaction, bead: Bead, escalation: Escalation) -> Decision:
-    """Block a bead behind a decision of a human. While one is open for the bead, it is updated instead."""
-    document = _decision_document(tx, bead, escalation)
-    open_id = _open_decision_id(tx, bead.key)
-    decision_id = open_id or _new_decision_id(tx, bead)
-    document["id"] = decision_id
-    values = {
-        "title": document["title"],
-        "document": json.dumps(document),
-        "changes": {},
-        "updated_at": tx.now(),
-    }
-    if open_id is not None:
-        tx.connection.execute(
-            update(_BEADS).where(_BEADS.c.project_id == bead.project_id, _BEADS.c.id == open_id).values(values)
-        )
-    else:
-        tx.connection.execute(
-            insert(_BEADS).values(
-                project_id=bead.project_id,
-                id=decision_id,
-                status=BeadStatus.OPEN,
-                priority=0,
-                issue_type="decision",
-                labels=document["labels"],
-                created_at=tx.now(),
-                **values,
-            )
-        )
-        edge = {
-            "issue_id": bead.id,
-            "depends_on_id": decision_id,
-            "type": "blocks",
-            "created_at": document["created_at"],
-        }
-        tx.connection.execute(
-            upsert(schema.dependencies)
-            .values(project_id=bead.project_id, issue_id=bead.id, depends_on_id=decision_id, type="blocks", ours=edge)
-            .on_conflict_do_nothing()
-        )
-        graph.recompute_blocked(tx, bead.project_id, [bead.id, decision_id])
-    history.add_event(tx, "bead.escalated", bead=bead.key, decision=decision_id, reason=escalation.reason)
-    return Decision(
-        project_id=bead.project_id,
-        decision_id=decision_id,
-        bead_id=bead.id,
-        reason=escalation.reason,
-        returned_to=escalation.returned_to,
-        created=open_id is None,
-    )
-
-
-def _decision_document(tx: Transaction, bead: Bead, escalation: Escalation) -> dict[str, Any]:
-    stamp = tracker_time(tx.moment())
-    metadata = {"escalates": bead.id, "reason": escalation.reason, "returned_to": escalation.returned_to}
-    return {
-        "id": "",
-        "title": escalation.title[:500],
-        "description": escalation.body,
-        "status": BeadStatus.OPEN,
-        "priority": 0,
-        "issue_type": "decision",
-        "created_at": stamp,
-        "updated_at": stamp,
-        "labels": ["ceo-review", "escalation", "human"],
-        "metadata": {key: value for key, value in metadata.items() if value is not None},
-    }
-
-
-def _open_decision_id(tx: Transaction, key: BeadKey) -> BeadId | None:
-    edges = schema.dependencies
-    statement = (
-        select(_BEADS.c.id)
-        .join(edges, (edges.c.project_id == _BEADS.c.project_id) & (edges.c.depends_on_id == _BEADS.c.id))
-        .where(
-            edges.c.project_id == key.project_id,
-            edges.c.issue_id == key.bead_id,
-            edges.c.type.in_(sorted(BLOCKS_TYPES)),
-            edges.c.ours.is_not(None),
-            _BEADS.c.issue_type == "decision",
-            guard.within(_BEADS.c.status, [BeadStatus.OPEN]),
-        )
-        .order_by(_BEADS.c.id)
-        .limit(1)
-    )
-    found = tx.connection.execute(statement).scalar()
-    return BeadId(found) if found is not None else None
-
-
-def _new_decision_id(tx: Transaction, bead: Bead) -> BeadId:
-    project = tx.connection.execute(
-        select(schema.projects.c.prefix).where(schema.projects.c.id == bead.project_id)
-    ).scalar_one()
-    return new_id(tx, bead.project_id, project, f"decision about {bead.id}")
-
-
-def new_id(tx: Transaction, project_id: ProjectId, prefix: str, material: str) -> BeadId:
-    """Return an id that the project does not use yet."""
-    moment = tx.moment()
-    for length in range(4, 13):
-        candidate = hash_id(prefix, f"{material} {moment.isoformat()}", length)
-        if not beads.taken_ids(tx, project_id, [candidate]):
-            return BeadId(candidate)
-    raise AssertionError("nine hashes of growing length were all taken")
-
-
 def settled_runs(tx: Transaction, step_id: Any) -> Sequence[Any]:
     """Return the rows of a step's runs that ended with an outcome, in their order."""
     runs = schema.runs
     return tx.connection.execute(
         select(runs).where(runs.c.step_id == step_id, runs.c.outcome.is_not(None)).order_by(runs.c.position)
     ).all()
-
-
-def tracker_time(moment: datetime) -> str:
-    """Write a moment as the tracker's documents have it: UTC, with a Z."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

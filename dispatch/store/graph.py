@@ -86,7 +86,8 @@ spread AS (
     JOIN members member ON member.id = edge.issue_id
     WHERE NOT member.done
 )
-UPDATE beads SET blocked = NOT beads.blocked
+UPDATE beads SET blocked = NOT beads.blocked,
+    ready_since = CASE WHEN beads.blocked THEN :moment ELSE beads.ready_since END
 FROM members LEFT JOIN spread ON spread.id = members.id
 WHERE beads.project_id = :project AND beads.id = members.id AND beads.blocked <> (spread.id IS NOT NULL)
 RETURNING beads.id, beads.blocked
@@ -130,6 +131,7 @@ def recompute_blocked(tx: Transaction, project_id: ProjectId, ids: Iterable[Bead
             "blocking_or_waiting": sorted(BLOCKS_TYPES | {WAITS_FOR_TYPE}),
             "parent": PARENT_TYPE,
             "waits_for": WAITS_FOR_TYPE,
+            "moment": tx.moment(),
         },
     )
     return {BeadId(row.id): row.blocked for row in rows}

@@ -16,7 +16,7 @@ from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.importing import BeadRecord, ImportReport, MemoryRecord
 from dispatch.models.states import BeadStatus, StepState
-from dispatch.store import graph, guard, history, schema
+from dispatch.store import decided_elsewhere, graph, guard, history, schema, tracking
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
@@ -64,6 +64,7 @@ class ImportRecords:
             for start in range(0, len(records), _CHUNK):
                 touched |= self._import_chunk(tx, project_id, records[start : start + _CHUNK], report)
             if touched:
+                decided_elsewhere.follow_tracker(tx, project_id, records, touched)
                 graph.recompute_deferred(tx, project_id, touched)
                 graph.recompute_blocked(tx, project_id, touched)
             report.memories = self._import_memories(tx, project_id, memories)
@@ -196,6 +197,9 @@ def _columns(record: BeadRecord, moment: Any) -> dict[str, Any]:
         "document": record.text,
         "changes": {},
         "role_hint": record.role_hint,
+        "role_reason": record.role_reason,
+        "role_problem": record.role_problem,
+        "ready_since": moment,
         "timeout_seconds": record.timeout.total_seconds() if record.timeout else None,
         "closed_by_us": False,
     }
@@ -206,6 +210,8 @@ def _changed_columns(record: BeadRecord, row: Any, moment: Any, report: ImportRe
     columns = _columns(record, moment)
     if record.bead.created_at is None:
         columns["created_at"] = row.created_at
+    if row.status == BeadStatus.OPEN and row.dispatchable and row.role_hint == record.role_hint:
+        columns["ready_since"] = row.ready_since
     held = row.held or row.status == BeadStatus.LANDING
     ours = held or (row.closed_by_us and record.bead.status != BeadStatus.CLOSED)
     if ours:
@@ -213,7 +219,20 @@ def _changed_columns(record: BeadRecord, row: Any, moment: Any, report: ImportRe
         columns.update({name: getattr(row, name) for name in kept})
         if record.bead.status != row.status:
             report.kept.append(record.bead.id)
+    columns["triaged_from"] = None
+    if row.triaged_from == record.role_hint and not record.bead.is_done:
+        _keep_at_triage(columns, record, row, moment)
     return {f"b_{name}": value for name, value in columns.items()}
+
+
+def _keep_at_triage(columns: dict[str, Any], record: BeadRecord, row: Any, moment: Any) -> None:
+    """Leave a bead at triage whose tracker does not ask for another role, and first unless that says otherwise."""
+    kept = ("role_hint", "role_reason", "role_problem", "ready_since", "triaged_from")
+    columns.update({name: getattr(row, name) for name in kept})
+    told_before = json.loads(row.document).get("priority") == record.document.get("priority")
+    if told_before and row.priority != record.bead.priority:
+        changes = {"priority": row.priority, "updated_at": tracking.tracker_time(moment)}
+        columns.update(priority=row.priority, changes={**columns["changes"], **changes})
 
 
 def _update(tx: Transaction, project_id: ProjectId, rows: Sequence[dict[str, Any]]) -> None:

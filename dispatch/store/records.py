@@ -9,11 +9,15 @@ from sqlalchemy import Row
 
 from dispatch.models.agent import Agent, Incarnation
 from dispatch.models.bead import Bead
+from dispatch.models.decision import Decision, EscalationKind, Offer, Option, Ruling
 from dispatch.models.event import Event
+from dispatch.models.guarding import Spent
 from dispatch.models.identity import AgentId, BeadId, IncarnationId, ProjectId, RunId, StepId
 from dispatch.models.outcome import OUTCOME
+from dispatch.models.progress import NO_COMMITS, CommitRange
 from dispatch.models.project import Project
-from dispatch.models.run import Run
+from dispatch.models.run import ErrorRecord, Run
+from dispatch.models.settling import Escalation
 from dispatch.models.states import AgentState, RunState, StopReason
 
 
@@ -40,13 +44,24 @@ def bead(row: Row[Any]) -> Bead:
         pinned=row.pinned,
         ephemeral=row.ephemeral,
         role_hint=row.role_hint,
+        role_reason=row.role_reason,
+        role_problem=row.role_problem,
+        ready_since=row.ready_since,
         blocked=row.blocked,
         ready_from=row.ready_from,
         refusal=row.refusal,
         head_sha=row.head_sha,
         hops=row.hops,
         failures=row.failures,
+        usd=row.usd,
+        commits=_commits(row.commit_first, row.commit_last, row.commit_count),
+        triaged_at=row.triaged_at,
+        hop_allowance=row.hop_allowance,
     )
+
+
+def _commits(first: str | None, last: str | None, count: int) -> CommitRange:
+    return CommitRange(first, last, count) if first and last and count else NO_COMMITS
 
 
 def document(row: Row[Any]) -> dict[str, Any]:
@@ -105,6 +120,7 @@ def run(row: Row[Any]) -> Run:
         outcome=OUTCOME.validate_python(row.outcome) if row.outcome is not None else None,
         base_sha=row.base_sha,
         commit_sha=row.commit_sha,
+        commits=_commits(row.commit_first, row.commit_sha, row.commit_count),
         publishes=row.publishes,
         settle_failures=row.settle_failures,
         created_at=row.created_at,
@@ -118,6 +134,7 @@ def run(row: Row[Any]) -> Run:
         boot_id=row.boot_id,
         process_group=row.process_group,
         process_started=row.process_started,
+        spent=Spent(usd=row.usd, tokens_in=row.tokens_in, tokens_out=row.tokens_out),
     )
 
 
@@ -161,3 +178,84 @@ def event(row: Row[Any]) -> Event:
         run_id=row.run_id,
         data=row.data,
     )
+
+
+_ERRORS_KEPT = 5
+_LONGEST_ERROR = 4000
+"""Of the newest errors so many are kept with a decision, and so many characters of each."""
+
+
+def decision(row: Row[Any], *, created: bool = False) -> Decision:
+    """A row of `decisions`. `created`: it was made now."""
+    facts = row.facts
+    return Decision(
+        project_id=ProjectId(row.project_id),
+        decision_id=BeadId(row.id),
+        bead_id=BeadId(row.bead_id),
+        reason=row.reason,
+        kind=EscalationKind(row.kind),
+        question=facts.get("question", ""),
+        detail=facts.get("detail", ""),
+        returned_to=row.returned_to,
+        progress=facts.get("progress", ""),
+        suggestions=tuple(facts.get("suggestions", ())),
+        commits=CommitRange(*facts.get("commits", ())),
+        errors=tuple(
+            ErrorRecord(timestamp=datetime.fromisoformat(at), error=error, dispatch=attempt)
+            for at, error, attempt in facts.get("errors", ())
+        ),
+        offer=Offer(
+            options=tuple(Option(option) for option in row.offer["options"]),
+            recommended=Option(row.offer["recommended"]),
+            why=row.offer["why"],
+        ),
+        opened_at=row.opened_at,
+        announcements=row.announcements,
+        ruled_at=row.ruled_at,
+        ruling=ruling(row.ruling) if row.ruling is not None else None,
+        created=created,
+    )
+
+
+def decision_facts(escalation: Escalation) -> dict[str, Any]:
+    """What helps to decide, as it is kept; the newest errors only."""
+    return {
+        "question": escalation.question,
+        "detail": escalation.detail,
+        "progress": escalation.progress,
+        "suggestions": list(escalation.suggestions),
+        "commits": [escalation.commits.first, escalation.commits.last, escalation.commits.count],
+        "errors": [
+            [error.timestamp.isoformat(), error.error[:_LONGEST_ERROR], error.dispatch]
+            for error in escalation.errors[-_ERRORS_KEPT:]
+        ],
+    }
+
+
+def offer_facts(offer: Offer) -> dict[str, Any]:
+    """The options of a decision, as they are kept."""
+    return {"options": list(offer.options), "recommended": offer.recommended, "why": offer.why}
+
+
+def ruling(facts: dict[str, Any]) -> Ruling:
+    """What was decided, as it is kept."""
+    return Ruling(
+        option=Option(facts["option"]),
+        by=facts["by"],
+        advice=facts["advice"],
+        role=facts["role"],
+        into=tuple(BeadId(bead_id) for bead_id in facts["into"]),
+        reason=facts["reason"],
+    )
+
+
+def ruling_facts(ruling: Ruling) -> dict[str, Any]:
+    """What was decided, as it is to be kept."""
+    return {
+        "option": ruling.option,
+        "by": ruling.by,
+        "advice": ruling.advice,
+        "role": ruling.role,
+        "into": list(ruling.into),
+        "reason": ruling.reason,
+    }

@@ -12,13 +12,14 @@ from uuid import UUID, uuid4
 from sqlalchemy import TIMESTAMP, func, literal, select
 
 from dispatch.models.bead import Bead
+from dispatch.models.decision import Advice
 from dispatch.models.identity import BeadKey, IncarnationId, RunId, StepId
 from dispatch.models.messages import ResultMessage
 from dispatch.models.outcome import OUTCOME
 from dispatch.models.project import Project
 from dispatch.models.run import ActionRecord, ErrorRecord, Run
 from dispatch.models.states import RunEvent, RunState, StepState, StopReason
-from dispatch.store import beads, binding, guard, history, records, schema, starting
+from dispatch.store import asking, beads, binding, guard, history, progress, records, schema, starting
 from dispatch.store.engine import again_on_a_fresh_connection, retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
@@ -49,7 +50,8 @@ _REPORT = written(
     f"""
 WITH reported AS (
     UPDATE runs SET state = {guard.target(_RUNS, RunEvent.REPORT)}, outcome = CAST(:outcome AS jsonb),
-        base_sha = COALESCE(:base, base_sha), commit_sha = :commit, reported_at = {NOW},
+        base_sha = COALESCE(:base, base_sha), commit_sha = :commit, commit_first = :first_commit,
+        commit_count = :commits, reported_at = {NOW},
         token = NULL, process_started = NULL
     WHERE id = :run AND token = :token AND state IN {guard.sources(_RUNS, RunEvent.REPORT)}
     RETURNING *
@@ -68,7 +70,9 @@ RETURNING id
 class StartedRun:
     """Everything a worker needs to begin: the run with its token, the bead, and what went before.
 
+    `advice` is what humans said when they were asked about the bead, the newest last.
     `previous` is the bead's run before this one, if any: what it left on this host is to be ended and kept first.
+    `past_actions` are the last ones of the runs before, oldest first: by them it is told what is new.
     """
 
     run: Run
@@ -79,6 +83,8 @@ class StartedRun:
     errors: tuple[ErrorRecord, ...]
     dependencies: tuple[Bead, ...]
     previous: Run | None
+    past_actions: tuple[ActionRecord, ...] = ()
+    advice: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +261,8 @@ class RunningRecords:
                 kind=message.outcome.kind,
                 base=message.base_sha,
                 commit=message.commit_sha,
+                first_commit=message.commits.first or None,
+                commits=message.commits.count,
                 now=tx.given,
             )
             if taken is None:
@@ -286,6 +294,8 @@ def _material(tx: Transaction, run_id: RunId) -> dict[str, Any]:
         "errors": tuple(history.errors_of(tx, bead.key, limit=10)) if repeats else (),
         "dependencies": tuple(beads.targets_of(tx, bead.key)) if row.has_edges else (),
         "previous": _previous(tx, bead.key, StepId(row.step_id)) if repeats else None,
+        "past_actions": tuple(progress.actions_before(tx, bead.key)) if repeats else (),
+        "advice": tuple(asking.advice_for(tx, bead.key)) if row.advised else (),
     }
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
+    Date,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -66,6 +68,7 @@ projects = Table(
     Column("paused", Boolean, nullable=False, server_default=text("false")),
     Column("pause_reason", Text, nullable=False, server_default=""),
     Column("landing_asked_at", _INSTANT),
+    Column("routed_by", Text, nullable=False, server_default=""),
     Column("created_at", _INSTANT, nullable=False),
 )
 
@@ -91,6 +94,9 @@ beads = Table(
     Column("document", Text, nullable=False),
     Column("changes", JSON(none_as_null=True), nullable=False, server_default="{}"),
     Column("role_hint", Text, nullable=False, server_default=""),
+    Column("role_reason", Text, nullable=False, server_default=""),
+    Column("role_problem", Text, nullable=False, server_default=""),
+    Column("ready_since", _INSTANT, nullable=False, server_default=text("now()")),
     Column("timeout_seconds", Double),
     Column("blocked", Boolean, nullable=False, server_default=text("false")),
     Column("defer_from", _INSTANT),
@@ -103,6 +109,14 @@ beads = Table(
     Column("hops", Integer, nullable=False, server_default="0"),
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("closed_by_us", Boolean, nullable=False, server_default=text("false")),
+    Column("usd", Numeric, nullable=False, server_default="0"),
+    Column("commit_first", Text),
+    Column("commit_last", Text),
+    Column("commit_count", Integer, nullable=False, server_default="0"),
+    Column("triaged_at", _INSTANT),
+    Column("triaged_from", Text),
+    Column("hop_allowance", Integer, nullable=False, server_default="0"),
+    Column("advised", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("priority BETWEEN 0 AND 4", name="priority"),
     Index(
         "beads_dispatch",
@@ -115,6 +129,32 @@ beads = Table(
     ),
     Index("beads_id", "id"),
     Index("beads_landing", "project_id", postgresql_where=text("status = 'landing'")),
+    Index("beads_role_problem", "project_id", "id", postgresql_where=text("role_problem <> ''")),
+)
+
+decisions = Table(
+    "decisions",
+    METADATA,
+    Column("project_id", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("bead_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("returned_to", Text),
+    Column("facts", JSONB, nullable=False, server_default="{}"),
+    Column("offer", JSONB, nullable=False),
+    Column("opened_at", _INSTANT, nullable=False),
+    Column("announced_at", _INSTANT, nullable=False),
+    Column("announcements", SmallInteger, nullable=False, server_default="0"),
+    Column("ruled_at", _INSTANT),
+    Column("ruling", JSONB(none_as_null=True)),
+    CheckConstraint("(ruled_at IS NULL) = (ruling IS NULL)", name="ruled"),
+    ForeignKeyConstraint(["project_id", "id"], ["beads.project_id", "beads.id"], name="decisions_project_id_id_fkey"),
+    ForeignKeyConstraint(
+        ["project_id", "bead_id"], ["beads.project_id", "beads.id"], name="decisions_project_id_bead_id_fkey"
+    ),
+    Index("decisions_of_bead", "project_id", "bead_id", "opened_at"),
+    Index("decisions_one_open", "project_id", "bead_id", unique=True, postgresql_where=text("ruled_at IS NULL")),
 )
 
 memories = Table(
@@ -176,6 +216,7 @@ incarnations = Table(
     Column("stopping", Boolean, nullable=False, server_default=text("false")),
     Column("gone", Boolean, nullable=False, server_default=text("false")),
     Index("incarnations_live", "heartbeat_at", postgresql_where=text("NOT gone")),
+    Index("incarnations_heard", "heartbeat_at"),
 )
 
 agents = Table(
@@ -210,6 +251,8 @@ runs = Table(
     Column("outcome", JSONB(none_as_null=True)),
     Column("base_sha", Text),
     Column("commit_sha", Text),
+    Column("commit_first", Text),
+    Column("commit_count", Integer, nullable=False, server_default="0"),
     Column("publishes", SmallInteger, nullable=False, server_default="0"),
     Column("settle_failures", SmallInteger, nullable=False, server_default="0"),
     Column("created_at", _INSTANT, nullable=False),
@@ -223,6 +266,9 @@ runs = Table(
     Column("boot_id", Text),
     Column("process_group", Integer),
     Column("process_started", Double),
+    Column("tokens_in", BigInteger, nullable=False, server_default="0"),
+    Column("tokens_out", BigInteger, nullable=False, server_default="0"),
+    Column("usd", Numeric, nullable=False, server_default="0"),
     ForeignKeyConstraint(["project_id", "bead_id"], ["beads.project_id", "beads.id"]),
     Index("runs_step_position", "step_id", "position", unique=True),
     Index("runs_one_open_an_agent", "agent_id", unique=True, postgresql_where=text(_OPEN_RUNS)),
@@ -234,13 +280,14 @@ actions = Table(
     "actions",
     METADATA,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("run_id", Uuid, ForeignKey("runs.id"), nullable=False, index=True),
+    Column("run_id", Uuid, ForeignKey("runs.id"), nullable=False),
     Column("at", _INSTANT, nullable=False),
     Column("agent_id", Uuid),
     Column("action_type", Text, nullable=False),
     Column("action_data", JSON, nullable=False),
     Column("result_hash", Text, nullable=False),
     Column("progress_key", Text, nullable=False),
+    Index("actions_of_run", "run_id", "id"),
 )
 
 errors = Table(
@@ -289,4 +336,34 @@ statuses = Table(
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("updated_at", _INSTANT, nullable=False),
+)
+
+readiness = Table(
+    "readiness",
+    METADATA,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("ok", Boolean),
+    Column("issues", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("needed", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("checked_at", _INSTANT),
+    Column("checking_until", _INSTANT),
+)
+
+failure_rows = Table(
+    "failure_rows",
+    METADATA,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("cause", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", _INSTANT, nullable=False),
+)
+
+spending = Table(
+    "spending",
+    METADATA,
+    Column("day", Date, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    Column("usd", Numeric, nullable=False),
 )

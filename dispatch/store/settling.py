@@ -4,6 +4,7 @@ Every settle is one transaction: project lock, bead row, guarded run, agent, and
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,17 +12,19 @@ from uuid import UUID
 from sqlalchemy import Row, func, or_, select, update
 
 from dispatch.models.bead import Bead
+from dispatch.models.decision import Decision
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.run import ErrorRecord, PendingTask, Run
-from dispatch.models.settling import BeadEffect, Decision, Escalation, JoinedStep, Settled
+from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, LookBack, Past, Settled
 from dispatch.models.states import OPEN_RUN_STATES, BeadEvent, RunEvent, RunState, StepState
-from dispatch.store import beads, binding, effects, ending, guard, history, records, schema
+from dispatch.store import asking, beads, binding, effects, ending, guard, guarding, history, progress, records, schema
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 from dispatch.store.wishes import COUNT_WISH
 
-Decide = Callable[[JoinedStep], BeadEffect]
+Decide = Callable[[JoinedStep], BeadEffect | LookBack]
+"""Decides about a step that was joined; when it answers with a `LookBack` it is asked again, with that past."""
 _RUNS = schema.runs
 _MOST_DOUBLINGS = 12
 
@@ -29,8 +32,9 @@ _MOST_DOUBLINGS = 12
 class SettlingRecords:
     """The store as the result handler sees it."""
 
-    def __init__(self, units: Units) -> None:
+    def __init__(self, units: Units, lease: timedelta) -> None:
         self._units = units
+        self._lease = lease
 
     def settle(self, run_id: RunId, decide: Decide) -> Settled | None:
         """Settle a reported run; None when it is unknown, not reported, or settled already."""
@@ -44,6 +48,7 @@ class SettlingRecords:
             if row is None or bead_row is None:
                 return None
             run = records.run(row)
+            guarding.note_outcome(tx, run, failing=bead_row.failing)
             if row.joined_size is None:
                 tx.run(COUNT_WISH)
                 return Settled(run=run, others_wait=row.others_wait)
@@ -71,7 +76,12 @@ class SettlingRecords:
     ) -> tuple[BeadEffect, tuple[BeadId, ...]]:
         """Decide about a step that was joined, and do it. `only` is its run when it had one."""
         runs = [only] if only is not None else [records.run(row) for row in effects.settled_runs(tx, step_id)]
-        effect = decide(JoinedStep(bead=records.bead(bead_row), runs=runs))
+        joined = JoinedStep(bead=records.bead(bead_row), runs=runs)
+        effect = decide(joined)
+        if isinstance(effect, LookBack):
+            past = progress.look_back(tx, joined.bead.key, effect, self._lease)
+            effect = decide(replace(joined, past=past))
+        assert isinstance(effect, BeadEffect), "it has all it asked for"
         return effect, effects.apply_effect(tx, bead_row, effect, runs[0] if runs else None)
 
     def note_failed_settle(self, run_id: RunId, cause: str, *, max_failures: int) -> int:
@@ -122,7 +132,12 @@ class SettlingRecords:
     def _escalate(self, key: BeadKey, escalation: Escalation) -> Decision:
         with self._units.begin() as tx:
             tx.lock_project(key.project_id)
-            return effects.open_decision(tx, beads.get(tx, key), escalation)
+            return asking.open_decision(tx, beads.get(tx, key), escalation)
+
+    def look_back(self, key: BeadKey, wanted: LookBack) -> Past:
+        """Return of a bead's past what is wanted."""
+        with self._units.read() as tx:
+            return progress.look_back(tx, key, wanted, self._lease)
 
     def resolve(self, name: str) -> BeadKey:
         """Find the bead a human means by `id` or `project/id`."""

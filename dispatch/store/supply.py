@@ -8,7 +8,7 @@ from dispatch.models.agent import LOCAL_POOL, Agent
 from dispatch.models.dispatching import StatusNote, StatusState, Supply
 from dispatch.models.identity import AgentId, IncarnationId, ProjectId
 from dispatch.models.states import OPEN_RUN_STATES, AgentState
-from dispatch.store import records
+from dispatch.store import guarding, records
 from dispatch.store.guard import states
 from dispatch.store.transaction import Transaction
 from dispatch.store.written import written
@@ -39,6 +39,12 @@ SELECT
         WHERE CAST(:project AS text) IS NULL OR id = CAST(:project AS text)
     ) AS projects,
     (SELECT json_agg(statuses) FROM statuses) AS statuses,
+    (SELECT json_agg(readiness) FROM readiness) AS readiness,
+    (SELECT json_agg(failure_rows) FROM failure_rows) AS failing,
+    (
+        SELECT json_agg(json_build_array(project_id, CAST(usd AS text), tokens_in, tokens_out)) FROM spending
+        WHERE day = CAST(:today AS date)
+    ) AS spent,
     ticker.paused, ticker.pause_reason, ticker.wanted
 FROM ticker
 """
@@ -64,6 +70,7 @@ def supply(
         alive_since=moment - lease,
         within=within,
         project=project_id,
+        today=guarding.day_of(moment),
     )
     by_role: dict[str, int] = {}
     by_project: dict[ProjectId, int] = {}
@@ -80,6 +87,10 @@ def supply(
         paused=row.paused,
         pause_reason=row.pause_reason,
         wanted=row.wanted,
+        now=moment,
+        readiness=guarding.readiness_of(row.readiness),
+        failing=guarding.failing_of(row.failing),
+        spent=guarding.spent_of(row.spent),
     )
 
 

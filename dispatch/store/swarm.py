@@ -18,7 +18,10 @@ _RUNS = schema.runs
 
 
 class Swarm:
-    """Who is there to work. Workers register themselves; a worker not heard of for `lease` does not count."""
+    """Who is there to work. Workers register themselves; a worker not heard of for `lease` does not count.
+
+    A worker is named by what it registered as, or by that one's id.
+    """
 
     def __init__(self, units: Units, lease: timedelta) -> None:
         self._units = units
@@ -60,20 +63,20 @@ class Swarm:
                 tx.connection.execute(insert(_AGENTS), rows)
             history.add_event(tx, "worker.registered", worker=worker.node, incarnation=str(worker.id))
 
-    def heartbeat(self, worker_id: IncarnationId) -> bool:
+    def heartbeat(self, worker: Incarnation | IncarnationId) -> bool:
         """Say that a worker lives; False when it was taken for gone and has to register as a new incarnation."""
         with self._units.begin() as tx:
             row = tx.connection.execute(
                 update(_INCARNATIONS)
-                .where(_INCARNATIONS.c.id == worker_id, ~_INCARNATIONS.c.gone)
+                .where(_INCARNATIONS.c.id == _id_of(worker), ~_INCARNATIONS.c.gone)
                 .values(heartbeat_at=tx.now())
                 .returning(_INCARNATIONS.c.id)
             ).one_or_none()
         return row is not None
 
-    def stop_taking(self, worker_id: IncarnationId) -> int:
+    def stop_taking(self, worker: Incarnation | IncarnationId) -> int:
         """Begin a worker's shutdown: nothing starts there any more, running agents hand back; return their number."""
-        return retrying(lambda: self._stop_taking(worker_id))
+        return retrying(lambda: self._stop_taking(_id_of(worker)))
 
     def _stop_taking(self, worker_id: IncarnationId) -> int:
         with self._units.begin() as tx:
@@ -90,9 +93,9 @@ class Swarm:
                 history.add_run_event(tx, "run.asked_to_stop", records.run(row), reason=StopReason.HANDBACK)
         return len(rows)
 
-    def leave(self, worker_id: IncarnationId) -> None:
+    def leave(self, worker: Incarnation | IncarnationId) -> None:
         """End a worker's membership; agents that still hold a run go when that is settled."""
-        retrying(lambda: self._leave(worker_id))
+        retrying(lambda: self._leave(_id_of(worker)))
 
     def _leave(self, worker_id: IncarnationId) -> None:
         held = guard.within(_RUNS.c.state, OPEN_RUN_STATES)
@@ -148,3 +151,7 @@ class Swarm:
     def queues_served(self) -> frozenset[str]:
         """Return the queues that a live worker consumes."""
         return frozenset(queue for worker in self.workers() for queue in worker.queues)
+
+
+def _id_of(worker: Incarnation | IncarnationId) -> IncarnationId:
+    return worker.id if isinstance(worker, Incarnation) else worker

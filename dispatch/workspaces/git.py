@@ -48,7 +48,7 @@ class Git:
     """How to call git in one place.
 
     `git_dir` and `work_tree` fix the repository and the files, so that a `.git` found in `place` is not asked;
-    `index` replaces the index. `whole_tree` is for worktrees of ours.
+    `index` replaces the index. `whole_tree` is for worktrees of ours. A call may take `timeout` seconds.
     """
 
     place: Path
@@ -56,13 +56,14 @@ class Git:
     work_tree: Path | None = None
     index: Path | None = None
     whole_tree: bool = False
+    timeout: float = GIT_TIMEOUT
     env: Mapping[str, str] = field(default_factory=dict)
 
     def attempt(self, *arguments: str, stdin: bytes = b"") -> Finished:
         """Run `git arguments...` and return how it ended, whatever the exit code. Raises GitError on a timeout."""
         try:
             finished = run_captured(
-                self._argv(arguments), cwd=self.place, env=self._environment(), timeout=GIT_TIMEOUT, stdin=stdin
+                self._argv(arguments), cwd=self.place, env=self._environment(), timeout=self.timeout, stdin=stdin
             )
         except FileNotFoundError as error:
             if error.filename != "git":
@@ -99,7 +100,7 @@ class Git:
     def error(self, arguments: Iterable[str], finished: Finished) -> GitError:
         output = words(finished) or "it printed nothing"
         if finished.code is None:
-            output = f"it did not end within {GIT_TIMEOUT:g} s; {output}"
+            output = f"it did not end within {self.timeout:g} s; {output}"
         code = "none" if finished.code is None else finished.code
         return GitError(command=" ".join(arguments), place=self.work_tree or self.place, code=code, output=output)
 

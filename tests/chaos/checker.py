@@ -36,7 +36,7 @@ _REPORTS = frozenset({"run.reported", "run.expired"})
 _ENDS = frozenset({"run.settled", "run.withdrawn"})
 _ONCE = {"claims": {"run.claimed"}, "starts": {"run.started"}, "reports": _REPORTS, "ends": _ENDS}
 _BEAD_MOVES = frozenset({"bead.open", "bead.landing", "bead.closed"})
-_OTHER = frozenset({"run.claimed", "bead.added", "bead.adopted", "bead.kept", "bead.escalated"})
+_OTHER = frozenset({"run.claimed", "bead.added", "bead.adopted", "bead.kept", "bead.escalated", "bead.triaged"})
 _KNOWN = frozenset({*_RUN_MOVES, *_BESIDE, *_BEAD_MOVES, *_OTHER})
 _ACCEPTING = frozenset({BeadEvent.FINISH, BeadEvent.AWAIT_LANDING})
 

@@ -83,7 +83,7 @@ class Deployment:
         self.store = prepare_store(self.settings)
         beads = self.directory / "beads.jsonl"
         beads.write_text("".join(f"{json.dumps(bead.document())}\n" for bead in plan.work))
-        imported = import_file(self.store, SHOP, beads)
+        imported = import_file(self.store, SHOP, beads, settings=self.settings)
         assert not imported.problems, imported.problems
         self.up: subprocess.Popen[bytes] | None = None
         self.output = self.directory / "up.txt"

@@ -57,6 +57,8 @@ def test_ready_tells_what_scripts_need(shop):
         "assignee": "",
         "labels": [],
         "role": "",
+        "role_reason": "",
+        "role_problem": "",
         "created_at": "2026-01-01T00:00:00Z",
         "updated_at": None,
         "closed_at": None,
@@ -65,6 +67,8 @@ def test_ready_tells_what_scripts_need(shop):
         "hops": 0,
         "failures": 0,
         "head_sha": None,
+        "commits": {"first": "", "last": "", "count": 0},
+        "triaged_at": None,
     }
 
 
@@ -117,9 +121,20 @@ def test_show_has_the_runs_of_a_bead_their_actions_and_errors(shop, ran):
     assert [error["attempt"] for error in view["errors"]] == [1]
     text = shop("show", "shop-2").out
     assert "attempt 1  settled" in text
+    assert "\nprogress: Files read: 1, files modified: 0, tests run: 0, commands executed: 0, last progress: " in text
     assert "failed: It gave up." in text
     assert "no_change" in text
     assert "cools down after 1 failed run" in shop("why", "shop-2").out
+
+
+def test_show_has_the_commits_of_a_bead(shop, project, store):
+    said = shop("show", "shop-2")
+    assert "commits: " not in said.out
+    assert "progress: " not in said.out
+    with store.units.begin() as tx:
+        tx.run(f"UPDATE beads SET commit_first = '{'a' * 40}', commit_last = '{'b' * 40}', commit_count = 3")
+    assert shop("show", "shop-2", "--json").json["commits"] == {"first": "a" * 40, "last": "b" * 40, "count": 3}
+    assert "\ncommits: 3 commits, aaaaaaaaaaaa to bbbbbbbbbbbb\n" in shop("show", "shop-2").out
 
 
 def test_a_running_bead_says_which_run_has_it(shop, claimed):

@@ -37,8 +37,10 @@ def test_the_help_of_every_command_has_an_example(cli, path):
 
 
 def test_the_commands_have_the_names_that_the_documentation_promises():
-    promised = """adopt add agents close config demo doctor down export import init plan ready run runs show status
-        tick up why"""
+    promised = """
+        add adopt agents close config decide demo doctor down export import inbox init pause plan ready resume
+        run runs show status tick up why
+    """
     assert {*promised.split()} == {path[0] for path in ALL if len(path) == 1}
     assert {path for path in ALL if len(path) == 2} == {("db", "upgrade"), ("project", "add"), ("project", "list")}
 

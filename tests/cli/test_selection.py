@@ -11,7 +11,7 @@ from dispatch.models.bead import Bead
 from dispatch.models.identity import IncarnationId, ProjectId, RunId, uuid7
 from dispatch.models.messages import TaskMessage
 from dispatch.models.project import Project
-from dispatch.settings import Settings
+from dispatch.settings import Fallback, Settings
 from dispatch.store import Store
 from dispatch.wiring import wire
 
@@ -104,6 +104,9 @@ def test_a_deployment_is_idle_only_when_no_bead_can_go(store: Store, project: Pr
     assert is_idle(store, settings, everything)
     make(store, project, "for a human", labels=("human",))
     make(store, project, "for a role that nobody serves", role="poet")
+    assert not is_idle(store, settings, everything), "after a while any agent will take it"
+    waits = settings.dispatch.model_copy(update={"fallback": Fallback.WAIT})
+    settings = settings.model_copy(update={"dispatch": waits})
     assert is_idle(store, settings, everything)
     (bead,) = make(store, project, "for anyone")
     assert not is_idle(store, settings, everything)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from dispatch.dispatcher.choosing import choose, default_role, lanes
+from dispatch.dispatcher.choosing import choose, lanes, role_for
 from dispatch.models.agent import Agent
 from dispatch.models.bead import Bead
 from dispatch.models.dispatching import Candidate, Lane, Supply
 from dispatch.models.identity import AgentId, BeadId, ProjectId, uuid7
 from dispatch.models.project import Project
+from dispatch.models.routing import UNCLEAR_BUG
 from dispatch.settings import Settings
 
 NOON = datetime(2026, 9, 25, 12, tzinfo=UTC)
@@ -55,7 +56,12 @@ def _went(plan: Any) -> list[tuple[str, str]]:
 def test_there_is_a_lane_for_each_role_with_idle_agents_as_long_as_they_are_many() -> None:
     supply = _supply(_agent("a", "dev"), _agent("b", "dev", "qa"), served=("ops",))
     found = lanes(supply, _settings())
-    assert [(lane.hint, lane.role, lane.limit) for lane in found] == [("dev", "dev", 2), ("qa", "qa", 1), ("", None, 2)]
+    assert [(lane.hint, lane.role, lane.limit) for lane in found] == [
+        ("dev", "dev", 2),
+        ("qa", "qa", 1),
+        ("", None, 2),
+        (UNCLEAR_BUG, None, 2),
+    ]
 
 
 def test_an_alias_has_a_lane_of_its_own_in_its_normal_form() -> None:
@@ -66,6 +72,7 @@ def test_an_alias_has_a_lane_of_its_own_in_its_normal_form() -> None:
         ("backend-engineer", "dev"),
         ("coder", "dev"),
         ("", None),
+        (UNCLEAR_BUG, None),
     ]
 
 
@@ -103,12 +110,12 @@ def test_the_default_role_is_the_projects_while_somebody_serves_it(
     agents: list[tuple[str, ...]], served: Sequence[str], expected: str | None
 ) -> None:
     supply = _supply(*(_agent("a", *roles) for roles in agents), served=served)
-    assert default_role(SHOP, supply, _settings()) == expected
+    assert role_for("", SHOP.id, supply, _settings()) == expected
 
 
 def test_the_default_role_may_be_named_by_an_alias() -> None:
     settings = _settings(roles={"dev": {"aliases": ["coder"]}}, projects={"shop": {"default_role": "Coder"}})
-    assert default_role(SHOP, _supply(_agent("a")), settings) == "dev"
+    assert role_for("", SHOP.id, _supply(_agent("a")), settings) == "dev"
 
 
 def test_a_default_role_that_is_busy_has_no_lane_so_that_its_beads_wait_for_it() -> None:

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from dispatch.models.bead import Dependency
+from dispatch.models.decision import Option, Ruling
 from dispatch.models.identity import BeadId, BeadKey
 from dispatch.models.landing import Landed
 from dispatch.models.outcome import Completed, Failed
@@ -124,6 +125,18 @@ def _escalate(scene: Any) -> Callable[[], Any]:
     return lambda: scene.store.settling.escalate(key, Escalation(reason="r", title="T", body="B"))
 
 
+def _decide(scene: Any) -> Callable[[], Any]:
+    decision = scene.store.settling.escalate(scene.bead(), Escalation(reason="r", title="T", body="B"))
+    return lambda: scene.store.decisions.decide(decision.key, Ruling(option=Option.CLOSE, by="ann"))
+
+
+def _end_moot(scene: Any) -> Callable[[], Any]:
+    scene.store.settling.escalate(scene.bead(), Escalation(reason="r", title="T", body="B"))
+    scene.bead(status="closed", updated_at=scene.clock.at)
+    end: Callable[[], Any] = scene.store.decisions.end_moot
+    return end
+
+
 def _withdraw(scene: Any) -> Callable[[], Any]:
     scene.worker()
     scene.claimed(scene.bead())
@@ -132,7 +145,20 @@ def _withdraw(scene: Any) -> Callable[[], Any]:
     return lambda: scene.store.rescue.withdraw_unstartable(max_publishes=3, backoff=minute, lease=lease)
 
 
-WRITERS = [_import, _add, _close, _adopt, _claim, _settle, _join, _finish_landing, _escalate, _withdraw]
+WRITERS = [
+    _import,
+    _add,
+    _close,
+    _adopt,
+    _claim,
+    _settle,
+    _join,
+    _finish_landing,
+    _escalate,
+    _decide,
+    _end_moot,
+    _withdraw,
+]
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__.strip("_"))

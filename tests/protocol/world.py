@@ -91,8 +91,8 @@ MUTATIONS = (
     taken_out(
         14,
         "stopping the runs of a bead that is closed by hand",
-        "dispatch/store/edits.py",
-        "            self._stop_runs(tx, key)\n",
+        "dispatch/store/closing.py",
+        "    _stop_runs(tx, key)\n",
         "",
         fault="Cancelled while pending and while running.",
         tests=[

@@ -14,7 +14,7 @@ from dispatch.models.identity import AgentId, BeadId, ProjectId, RunId, StepId, 
 from dispatch.models.project import Project
 from dispatch.models.run import Run
 from dispatch.models.states import RunState
-from dispatch.readiness.reasons import Situation, explain
+from dispatch.readiness.reasons import READY, Situation, explain, explain_all
 
 NOON = datetime(2026, 9, 25, 12, tzinfo=UTC)
 SHOP = Project(id=ProjectId("shop"), path=Path("/srv/shop"), prefix="shop")
@@ -35,6 +35,10 @@ RUN = Run(
 
 
 def _why(bead: dict[str, Any] | None = None, **rest: Any) -> str:
+    return explain(_situation(bead, **rest))
+
+
+def _situation(bead: dict[str, Any] | None = None, **rest: Any) -> Situation:
     made = Bead(id=BeadId("shop-1"), title="Sell", project_id=SHOP.id, **(bead or {}))
     usual: dict[str, Any] = {
         "now": NOON,
@@ -45,7 +49,22 @@ def _why(bead: dict[str, Any] | None = None, **rest: Any) -> str:
         "slots": 0,
         "max_running": 0,
     }
-    return explain(Situation(bead=made, **(usual | rest)))
+    return Situation(bead=made, **(usual | rest))
+
+
+@pytest.mark.parametrize(
+    ("any_from", "sentence"),
+    [
+        (None, "No live worker serves the role qa: start one with `-Q role.qa`."),
+        (
+            NOON + timedelta(minutes=1),
+            "No live worker serves the role qa; any agent may take it from 2026-09-25 12:01:00 UTC on.",
+        ),
+        (NOON, "No live worker serves the role qa; it has waited for one, and any agent may take it now."),
+    ],
+)
+def test_a_role_that_nobody_serves_says_how_long_it_is_waited_for(any_from: datetime | None, sentence: str) -> None:
+    assert _why(role="qa", any_from=any_from) == sentence
 
 
 def test_a_bead_that_can_go_says_so() -> None:
@@ -132,3 +151,58 @@ def test_the_surroundings_can_be_the_reason(supply: Supply, rest: dict[str, Any]
 
 def test_what_keeps_the_bead_itself_goes_before_its_surroundings() -> None:
     assert _why({"blocked": True}, supply=replace(SUPPLY, paused=True), blockers=("shop-0",)) == "It waits for shop-0."
+
+
+ALL_THAT_CAN_BE: dict[str, Any] = {
+    "bead": {"blocked": True, "ready_from": NOON + timedelta(seconds=20), "failures": 2, "labels": ("human",)},
+    "supply": replace(SUPPLY, paused=True, agents=()),
+    "blockers": ("shop-0 (open)",),
+    "unready": "shop is not ready: No tests.",
+    "breaker": "The last 5 runs of shop failed.",
+    "spent": "The budget of shop is spent.",
+    "slots": 1,
+}
+IN_ORDER = [
+    "It waits for shop-0 (open).",
+    "The system is paused: no reason given.",
+    "shop is not ready: No tests.",
+    "Its label 'human' keeps it for a human.",
+    "It cools down after 2 failed run(s) until 2026-09-25 12:00:20 UTC.",
+    "The last 5 runs of shop failed.",
+    "The budget of shop is spent.",
+    "All agents of the role dev are busy.",
+    "The role dev has all its slots in use (slots = 1).",
+]
+LIFTS: list[tuple[str, Any]] = [
+    ("bead", {"ready_from": NOON + timedelta(seconds=20), "failures": 2, "labels": ("human",)}),
+    ("supply", replace(SUPPLY, agents=())),
+    ("unready", None),
+    ("bead", {"ready_from": NOON + timedelta(seconds=20), "failures": 2}),
+    ("bead", {}),
+    ("breaker", None),
+    ("spent", None),
+    ("supply", SUPPLY),
+    ("slots", 0),
+]
+
+
+def test_all_reasons_come_in_the_order_of_the_steps() -> None:
+    assert explain_all(_situation(**ALL_THAT_CAN_BE)) == IN_ORDER
+
+
+def test_when_one_reason_is_lifted_the_next_one_is_told() -> None:
+    left = dict(ALL_THAT_CAN_BE)
+    for reason, (name, value) in zip(IN_ORDER, LIFTS, strict=True):
+        assert explain(_situation(**left)) == reason
+        left[name] = value
+    assert explain(_situation(**left)) == READY
+
+
+def test_a_bead_that_is_no_candidate_has_no_other_reason() -> None:
+    beads = {**ALL_THAT_CAN_BE, "bead": {"status": "closed"}, "worth_knowing": ("No tests.",)}
+    assert explain_all(_situation(**beads)) == ["It is closed."]
+
+
+def test_what_is_worth_knowing_comes_last_and_stops_nothing() -> None:
+    assert _why(worth_knowing=("No tests.",)) == READY
+    assert explain_all(_situation(worth_knowing=("No tests.",))) == [READY, "No tests."]

@@ -1,7 +1,8 @@
 """What each outcome means for its bead, as a table."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from dispatch.models.identity import BeadId, ProjectId, RunId, StepId, uuid7
 from dispatch.models.landing import AlreadyLanded, Conflict, Landed, RedTests
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, Outcome, TimedOut
 from dispatch.models.run import Run
-from dispatch.models.settling import JoinedStep
+from dispatch.models.settling import BeadEffect, JoinedStep, LookBack, Past
 from dispatch.models.states import BeadEvent, RunState
 from dispatch.results import judge, judge_landing
 from dispatch.results.judging import cooldown
@@ -22,6 +23,7 @@ BASE, WORK, HEAD = "b" * 40, "c" * 40, "a" * 40
 MERGE = Settings.model_validate({"home": Path("/srv/home")})
 KEEP = Settings.model_validate({"home": Path("/srv/home"), "projects": {"shop": {"landing": "none"}}})
 SHOP = ProjectId("shop")
+PAST = Past(moment=datetime(2026, 9, 25, 12, tzinfo=UTC))
 
 
 def _bead(**fields: Any) -> Bead:
@@ -47,7 +49,9 @@ def _run(outcome: Outcome, *, index: int = 0, commit: str | None = None, base: s
 
 
 def _judge(outcomes: Sequence[Run], bead: Bead | None = None, settings: Settings = MERGE) -> Any:
-    return judge(JoinedStep(bead=bead or _bead(), runs=outcomes), settings)
+    joined = JoinedStep(bead=bead or _bead(), runs=outcomes)
+    effect = judge(joined, settings)
+    return judge(replace(joined, past=PAST), settings) if isinstance(effect, LookBack) else effect
 
 
 @pytest.mark.parametrize(
@@ -162,6 +166,9 @@ def test_work_that_does_not_land_goes_back_with_the_reason(result: Any, words: s
 
 
 def test_work_that_bounced_too_often_is_escalated() -> None:
-    effect = judge_landing(_bead(failures=4, head_sha=HEAD), Conflict(output="README.md"), MERGE)
+    bead, conflict = _bead(failures=4, head_sha=HEAD), Conflict(output="README.md")
+    assert judge_landing(bead, conflict, MERGE) == LookBack(actions=True)
+    effect = judge_landing(bead, conflict, MERGE, PAST)
+    assert isinstance(effect, BeadEffect)
     assert effect.escalation is not None
     assert effect.failures == 0

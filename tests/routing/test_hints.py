@@ -1,35 +1,11 @@
-"""What a bead says about who should do it, and how long that may take."""
+"""What a bead says about how long its runs may take."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from dispatch.routing import bead_timeout, role_hint
-
-
-@pytest.mark.parametrize(
-    ("labels", "metadata", "expected"),
-    [
-        ((), {}, ""),
-        (("web", "urgent"), {"size": 3}, ""),
-        (("role:backend-engineer",), {}, "backend-engineer"),
-        (("web", "Role:Backend Engineer"), {}, "backend-engineer"),
-        (("role:qa", "role:dev"), {}, "qa"),
-        (("role:", "role:dev"), {}, "dev"),
-        (("role:",), {}, ""),
-        (("for-role:qa",), {}, ""),
-        ((), {"requires_persona": "QA_Engineer"}, "qa-engineer"),
-        ((), {"requires_persona": "default/qa-engineer"}, "qa-engineer"),
-        ((), {"requires_persona": "  default/qa-engineer "}, "qa-engineer"),
-        (("role:dev",), {"requires_persona": "qa"}, "qa"),
-        (("role:dev",), {"requires_persona": "  "}, "dev"),
-        (("role:dev",), {"requires_persona": ["qa"]}, "dev"),
-        (("role:dev",), {"requires_persona": None}, "dev"),
-    ],
-)
-def test_a_role_is_named_by_metadata_or_label(labels: tuple[str, ...], metadata: dict[str, Any], expected: str) -> None:
-    assert role_hint(labels, metadata) == expected
+from dispatch.routing import bead_timeout
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,21 @@ def test_a_name_in_normal_form_stays_as_it_is():
     assert normal_name(normal_name(" QA__Engineer - ")) == normal_name("qa-engineer") == "qa-engineer"
 
 
+@pytest.mark.parametrize(
+    ("written", "patience"),
+    [
+        ("", timedelta(minutes=10)),
+        ('role_wait = "0s"', timedelta()),
+        ("role_wait = 90", timedelta(seconds=90)),
+        ('role_wait = "Never"', None),
+        ('fallback = "wait"', None),
+        ('fallback = "wait"\nrole_wait = "1m"', None),
+    ],
+)
+def test_a_role_that_nobody_serves_is_waited_for_as_long_as_is_said(read, written: str, patience: timedelta | None):
+    assert read(f"[dispatch]\n{written}").dispatch.patience == patience
+
+
 def test_nothing_can_be_changed(read):
     settings = read("[projects.shop]")
     for holder, name in ((settings, "home"), (settings.dispatch, "lease"), (settings.project("shop"), "path")):

@@ -25,8 +25,9 @@ def told(read, text: str, environ: dict[str, str] | None = None, flags: dict[str
             'dispatch.toml:3: unknown key "leese" in [dispatch]. Did you mean "lease"?',
         ),
         (
-            "[guards]\nxyz = 1",
-            'dispatch.toml:2: unknown key "xyz" in [guards]. The keys there are: max_failures, cooldown.',
+            "[caps]\nxyz = 1",
+            'dispatch.toml:2: unknown key "xyz" in [caps]. The keys there are: bead_usd, project_usd_day, '
+            "system_usd_day, system_tokens_day.",
         ),
         ("[gards]\n", 'dispatch.toml:1: unknown key "gards" at the top level. Did you mean "guards"?'),
         (
@@ -36,7 +37,7 @@ def told(read, text: str, environ: dict[str, str] | None = None, flags: dict[str
         (
             '[[hooks]]\npattern = "x"',
             'dispatch.toml:1: unknown key "hooks" at the top level. The keys there are: home, database_url, '
-            "broker_url, result_backend_url, key_prefix, dispatch, guards, workers, runners, roles, projects, "
+            "broker_url, result_backend_url, key_prefix, dispatch, guards, caps, workers, runners, roles, projects, "
             "bug_evidence.",
         ),
         (
@@ -90,6 +91,49 @@ def told(read, text: str, environ: dict[str, str] | None = None, flags: dict[str
         (
             "[guards]\nmax_failures = 0",
             "dispatch.toml:2: guards.max_failures = 0 is less than 1. Write 1 or more.",
+        ),
+        (
+            "[guards]\nmax_dispatch_hops = 0",
+            "dispatch.toml:2: guards.max_dispatch_hops = 0 is less than 1. Write 1 or more.",
+        ),
+        (
+            "[guards]\nrepeat_threshold = 1",
+            "dispatch.toml:2: guards.repeat_threshold = 1 is less than 2. Write 2 or more.",
+        ),
+        (
+            '[guards]\nprogress_window = "0s"',
+            'dispatch.toml:2: guards.progress_window = "0s" is not longer than nothing. '
+            "Write a duration above zero, for example 45s, 30m, 1h30m or 500ms.",
+        ),
+        (
+            '[guards]\n\nreadiness_mode = "warm"',
+            'dispatch.toml:3: guards.readiness_mode = "warm" is not one of block, warn. Did you mean "warn"?',
+        ),
+        (
+            '[guards]\nreadiness_check = "my_checks.ready"',
+            'dispatch.toml:2: guards.readiness_check = "my_checks.ready" does not name a function. '
+            'Write "module:function", for example "my_checks:ready".',
+        ),
+        (
+            "[guards]\nbreaker_failures = 0",
+            "dispatch.toml:2: guards.breaker_failures = 0 is less than 1. Write 1 or more.",
+        ),
+        (
+            "[caps]\nbead_usd = -0.5",
+            "dispatch.toml:2: caps.bead_usd = -0.5 is less than 0. Write 0 or more.",
+        ),
+        (
+            '[caps]\nbead_usd = "five"',
+            'dispatch.toml:2: caps.bead_usd = "five" is not a number. Write a number, for example 5.0.',
+        ),
+        (
+            "[caps]\nsystem_usd_day = inf",
+            "dispatch.toml:2: caps.system_usd_day = inf is not a number that can be counted to. "
+            "Write a number, for example 5.0; 0 means none.",
+        ),
+        (
+            "[projects.shop]\ncaps = { system_usd_day = 5 }",
+            'dispatch.toml:2: unknown key "system_usd_day" in [projects.shop.caps]. Did you mean "project_usd_day"?',
         ),
         (
             '[guards]\ncooldown = ["1s"]',

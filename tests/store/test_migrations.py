@@ -16,6 +16,7 @@ import dispatch.store.migrations
 from dispatch import embedded
 from dispatch.errors import UnavailableError
 from dispatch.store import make_engine, require_current, upgrade
+from dispatch.store.migrate import newest_revision
 from dispatch.store.schema import METADATA
 
 AtOnce = Callable[[Sequence[Callable[[], Any]]], list[Any]]
@@ -100,7 +101,8 @@ def test_of_several_upgrades_at_once_one_does_the_work_and_none_fails(empty: Eng
 
 
 def test_a_database_without_the_schema_is_refused_with_the_cure(empty: Engine) -> None:
-    with pytest.raises(UnavailableError, match="its schema is at nothing, this version needs 0001") as refused:
+    wrong = f"its schema is at nothing, this version needs {newest_revision()}"
+    with pytest.raises(UnavailableError, match=wrong) as refused:
         require_current(empty)
     assert "dispatch db upgrade" in str(refused.value)
     assert refused.value.exit_code == 5

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _explain(scene: Any, hints: list[str], limit: int) -> dict[str, Any]:
     with scene.store.units.read() as tx:
-        lanes = {"projects": ["shop"] * len(hints), "hints": hints, "limits": [limit] * len(hints)}
+        lanes: dict[str, Any] = {"projects": ["shop"] * len(hints), "hints": hints, "limits": [limit] * len(hints)}
+        lanes["caps"] = [Decimal(5)] * len(hints)
         ((answer,),) = tx.run(f"EXPLAIN (ANALYZE, FORMAT JSON) {_CANDIDATES}", **lanes, now=scene.clock.at)
     plan: dict[str, Any] = (answer if isinstance(answer, list) else json.loads(answer))[0]["Plan"]
     return plan

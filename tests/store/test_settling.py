@@ -122,7 +122,8 @@ def test_failures_make_the_bead_wait_longer_and_longer_and_then_ask_a_human(scen
     assert (decision.issue_type, decision.priority) == ("decision", 0)
     assert set(decision.labels) == {"ceo-review", "escalation", "human"}
     assert "Still red." in decision.description
-    assert decision.metadata == {"escalates": "shop-1", "reason": "5 runs in a row failed", "returned_to": "dev"}
+    told = {"escalates": "shop-1", "kind": "failed", "reason": "5 runs in a row failed", "returned_to": "dev"}
+    assert decision.metadata == told
     assert [error.dispatch for error in scene.store.reading.errors(key)] == [1, 2, 3, 4, 5]
     assert scene.claim(key) is None
     assert scene.store.edits.close(decision.key, "Try the other way.") == (key.bead_id,)

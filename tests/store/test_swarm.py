@@ -109,6 +109,15 @@ def test_the_agents_of_a_worker_that_left_are_gone_when_their_runs_have_ended(sc
     assert [agent.state for agent in scene.agents_of(worker)] == ["gone", "gone"]
 
 
+def test_a_worker_may_be_named_by_what_it_registered_as(scene: Any) -> None:
+    scene.worker()
+    (worker,) = scene.store.swarm.workers()
+    assert scene.store.swarm.heartbeat(worker) is True
+    scene.store.swarm.leave(worker)
+    assert scene.store.swarm.workers() == []
+    assert scene.store.swarm.heartbeat(worker) is False
+
+
 def test_a_worker_without_agents_serves_its_queues_only(scene: Any) -> None:
     scene.worker("settler@host", roles=(), agents=0)
     assert len(scene.store.swarm.workers()) == 1

@@ -234,8 +234,8 @@ class Deployment:
         stamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         common = {"status": "open", "priority": 2, "issue_type": "task", "created_at": stamp, "updated_at": stamp}
         path.write_text("".join(json.dumps(common | document) + "\n" for document in documents))
-        result = import_file(self.store, ProjectId("shop"), path)
-        assert not result.problems, result.problems
+        result = import_file(self.store, ProjectId("shop"), path, settings=self.system.settings)
+        assert not result.refused_lines, result.problems
         self.system.results.nudge()
         return [BeadKey.of("shop", document["id"]) for document in documents]
 

@@ -36,3 +36,17 @@ def test_a_bead_that_fails_is_tried_again_from_where_it_was_and_knows_its_errors
     assert second.base_sha == first.commit_sha
     assert [error.error.splitlines()[0] for error in deployment.store.reading.errors(key)] == ["failed: not today"]
     assert deployment.bead(key).failures == 0
+
+
+def test_an_agent_that_goes_round_in_circles_is_stopped_and_its_bead_tried_again(deployment: Any) -> None:
+    """Its failing test takes another time each time; without an end by force it would sleep until its limit."""
+    again = "```sh attempt=1\necho 1 failed in 0.$(date +%N)s\n```\n"
+    description = f"```file kept.txt\nround and round\n```\n{again * 13}```sleep 600 attempt=1\n```\n"
+    (key,) = deployment.import_beads({"id": "shop-4", "title": "Goes round", "description": description})
+    deployment.await_status(key, "closed")
+    first, second = deployment.runs(key)
+    assert (first.outcome.kind, second.outcome.kind) == ("looped", "completed")
+    assert first.outcome.reason.startswith("It did `command echo 1 failed in 0.$(date +%N)s` 13 times with the same")
+    assert deployment.git("show", f"{first.commit_sha}:kept.txt") == "round and round"
+    assert second.base_sha == first.commit_sha
+    assert deployment.bead(key).commits.count == 1

@@ -34,6 +34,30 @@ def test_it_tells_a_later_attempt_of_the_errors_before(shop: Any) -> None:
     assert (error.error, error.dispatch) == ("failed: red tests\nTwo of them.", 1)
 
 
+@pytest.mark.parametrize(("hops", "beginnings"), [(18, []), (19, ["This is run 20 of this bead; the limit is 20."])])
+def test_it_warns_from_one_hop_before_the_limit_on(shop: Any, hops: int, beginnings: list[str]) -> None:
+    key = shop.add("a")
+    with shop.store.units.begin() as tx:
+        tx.connection.exec_driver_sql(f"UPDATE beads SET hops = {hops}")
+    warnings = make_assignment(shop.started(key), Path("/work"), shop.system.settings).warnings
+    assert [warning[: len(beginning)] for warning, beginning in zip(warnings, beginnings, strict=True)] == beginnings
+
+
+def test_the_limit_is_the_one_that_is_set(shop: Any) -> None:
+    guards = shop.system.settings.guards.model_copy(update={"max_dispatch_hops": 1})
+    settings = shop.system.settings.model_copy(update={"guards": guards})
+    (warning,) = make_assignment(shop.started(shop.add("a")), Path("/work"), settings).warnings
+    assert "the limit is 1." in warning
+
+
+def test_it_tells_what_a_human_said(shop: Any) -> None:
+    key = shop.add("a")
+    shop.system.dispatcher.escalate_bead_to_ceo("a", "It needs to know the version.")
+    shop.store.edits.close(shop.store.decisions.find("a").key, "Use v2.", by="ann")
+    (told,) = make_assignment(shop.started(key), Path("/work"), shop.system.settings).advice
+    assert (told.by, told.asked, told.advice) == ("ann", "It needs to know the version.", "Use v2.")
+
+
 def test_the_roles_instructions_are_read_anew_for_each_run(shop: Any, tmp_path: Path) -> None:
     persona = tmp_path / "persona.md"
     persona.write_text("Be kind.")
@@ -44,6 +68,14 @@ def test_the_roles_instructions_are_read_anew_for_each_run(shop: Any, tmp_path: 
     assert make_assignment(started, Path("/work"), settings).instructions == "Be kind."
     persona.write_text("Be quick.")
     assert make_assignment(started, Path("/work"), settings).instructions == "Be quick."
+
+
+def test_without_a_file_a_role_is_told_what_its_persona_is(shop: Any) -> None:
+    values = shop.system.settings.model_dump()
+    values["roles"]["dev"]["aliases"] = ["qa-engineer"]
+    started = shop.started(shop.add("a"))
+    said = make_assignment(started, Path("/work"), Settings.model_validate(values)).instructions
+    assert said.startswith("# QA engineer")
 
 
 @pytest.mark.parametrize(("field", "value"), [("design", "Blue."), ("acceptance_criteria", "Works."), ("notes", "Hm.")])

@@ -8,6 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from dispatch.models.messages import ActionEvent, ProgressEvent
 from dispatch.models.run import ActionRecord
+from tests.loops.actions import NOON
 from workers.recording import ActionRecorder
 
 
@@ -30,9 +31,19 @@ class Book:
 
 def test_a_flush_is_due_at_the_twentieth_action_and_other_events_do_not_count() -> None:
     recorder = ActionRecorder(Book().write, None)
-    due = [recorder.add(action(number)) for number in range(20)]
-    assert due == [False] * 19 + [True]
-    assert recorder.add(ProgressEvent(message="hm")) is False
+    due = [recorder.add(action(number)) is not None and recorder.is_due for number in range(19)]
+    assert recorder.add(ProgressEvent(message="hm")) is None
+    assert not recorder.is_due
+    assert due == [False] * 19
+    assert recorder.add(action(19)) is not None
+    assert recorder.is_due
+
+
+def test_an_action_has_the_moment_of_the_clock_that_is_given() -> None:
+    recorder = ActionRecorder(Book().write, None, lambda: NOON)
+    taken = recorder.add(action())
+    assert taken is not None
+    assert (taken.timestamp, taken.result_hash) == (NOON, "0")
 
 
 def test_actions_are_written_once_and_in_order() -> None:

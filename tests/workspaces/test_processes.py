@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from dispatch.errors import ConfigurationError, GitError
-from dispatch.workspaces import git as git_module
 from dispatch.workspaces.git import Git
 from dispatch.workspaces.processes import Finished, run_captured, run_watched
 
@@ -50,10 +49,9 @@ def test_a_git_that_hangs_is_an_error_that_says_so(tmp_path, monkeypatch):
     (tmp_path / "git").write_text("#!/bin/sh\nsleep 600\n")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(git_module, "GIT_TIMEOUT", 0.2)
 
     with pytest.raises(GitError, match=r"git status failed in .* did not end within 0\.2 s"):
-        Git(tmp_path).attempt("status")
+        Git(tmp_path, timeout=0.2).attempt("status")
 
 
 def test_a_missing_git_names_the_cure(tmp_path, monkeypatch):

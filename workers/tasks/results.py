@@ -6,6 +6,7 @@ from uuid import UUID
 
 from dispatch.bus.celery import ERRBACK_TASK, HOUSEKEEPING_TASK, SETTLE_TASK
 from dispatch.models.identity import RunId
+from dispatch.results import announce_decisions
 from workers.app import app
 from workers.process import system
 from workers.settling import collect_worktrees, settle_run
@@ -29,5 +30,6 @@ def hurry(run_ids: Sequence[str]) -> None:
 
 @app.task(name=HOUSEKEEPING_TASK, ignore_result=True, time_limit=_LIMIT)
 def housekeeping() -> int:
-    """Collect the worktrees on this host whose runs have ended; return how many."""
+    """Collect the worktrees on this host whose runs have ended; return how many. Before, announce what waits."""
+    announce_decisions(system().store.decisions)
     return collect_worktrees(system())

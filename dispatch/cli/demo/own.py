@@ -51,7 +51,7 @@ def play_own(path: Path, *, home: Path | None, config: Path | None, go: bool) ->
     store = prepare_store(settings)
     try:
         project = _project(store, settings, path)
-        result = import_file(store, project.id, beads_file)
+        result = import_file(store, project.id, beads_file, settings=settings)
         output.say(f"Imported {beads_file}: {result.report.created} new, {result.report.updated} changed.")
         _tell(forecast(store, settings, project), settings)
     finally:

@@ -47,7 +47,7 @@ def _play(settings: Settings, started: float) -> int:
     output.write("what a bead's text says: no model, no key, no network. All the rest is what your own agents get.")
     store = prepare_store(settings)
     try:
-        result = import_file(store, _PROJECT, repository / ".beads" / "issues.jsonl")
+        result = import_file(store, _PROJECT, repository / ".beads" / "issues.jsonl", settings=settings)
         output.write(f"Imported {result.report.created} beads from .beads/issues.jsonl. Starting Celery's workers ...")
         with LiveView() as view:
             end = keep_up(settings, view, until_idle=True, environ=demo_environment())

@@ -98,6 +98,38 @@ def known_personas(settings: Settings) -> tuple[Persona, ...]:
     )
 
 
+def role_of_persona(persona: str, settings: Settings) -> str:
+    """Return the role that does the work of a persona, which is named in normal form.
+
+    That is the configured role of that name or alias, else one whose name is a word of the default persona ("qa" does
+    the work of qa-engineer), else the only one whose name has the persona's in it, in whole words. Where there is none
+    it is the persona's own name, which some worker may serve all the same.
+    """
+    role = settings.resolve_role(persona)
+    if role in settings.roles:
+        return role
+    aliases = next((one.aliases for one in DEFAULT_PERSONAS if one.name == role), ())
+    named = [alias for alias in aliases if alias in settings.roles]
+    containing = [name for name in settings.roles if f"-{role}-" in f"-{name}-"]
+    if named:
+        return named[0]
+    return containing[0] if len(containing) == 1 else role
+
+
+def role_instructions(role: str, settings: Settings) -> str:
+    """Return what an agent in a role is told to be: the role's file, else the text of the persona it stands for.
+
+    The file is read anew each time. Raises OSError when it cannot be read.
+    """
+    name, configured = settings.resolve_role(role), settings.role(role)
+    if configured.instructions is not None:
+        return configured.instructions.read_text(encoding="utf-8")
+    words = (name, *map(normal_name, configured.aliases))
+    by_name = [one.name for one in DEFAULT_PERSONAS if one.name in words]
+    persona = [*by_name, *(one.name for one in DEFAULT_PERSONAS if name in one.aliases)][:1]
+    return instructions_of(persona[0]) if persona else ""
+
+
 def instructions_of(persona: str) -> str:
     """Return the Markdown instructions that ship for a persona; empty for one that is not among the default set."""
     if persona not in {one.name for one in DEFAULT_PERSONAS}:
