@@ -1,5 +1,6 @@
 """A bead waits for a human: one decision that is open, with all that helps to decide."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -81,7 +82,9 @@ def test_an_open_one_is_brought_up_to_date_and_keeps_its_age(scene: Any) -> None
     assert (second.kind, second.question) == (EscalationKind.QUESTION, "Red?")
     decision = scene.read(first.key)
     assert decision.title == "Answer shop-1: Red?"
-    assert decision.created_at == first.opened_at
+    (document,) = [one for one in scene.store.imports.documents(key.project_id) if one.id == first.decision_id]
+    written = json.loads(document.text)
+    assert (written["created_at"], written["updated_at"]) == ("2026-09-25T12:00:00Z", "2026-09-25T13:00:00Z")
     assert len(scene.store.reading.blockers(key)) == 1
 
 

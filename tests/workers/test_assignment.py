@@ -1,5 +1,6 @@
 """What an agent is told."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,18 @@ def test_it_tells_what_a_human_said(shop: Any) -> None:
     shop.store.edits.close(shop.store.decisions.find("a").key, "Use v2.", by="ann")
     (told,) = make_assignment(shop.started(key), Path("/work"), shop.system.settings).advice
     assert (told.by, told.asked, told.advice) == ("ann", "It needs to know the version.", "Use v2.")
+
+
+def test_a_bead_whose_limit_was_raised_is_not_near_it(shop: Any) -> None:
+    started = shop.started(shop.add("a"))
+    settings = shop.system.settings
+
+    def warnings(allowance: int) -> tuple[str, ...]:
+        bead = replace(started.bead, hops=settings.guards.max_dispatch_hops, hop_allowance=allowance)
+        return make_assignment(replace(started, bead=bead), Path("/work"), settings).warnings
+
+    assert warnings(0) != ()
+    assert warnings(settings.guards.max_dispatch_hops) == ()
 
 
 def test_the_roles_instructions_are_read_anew_for_each_run(shop: Any, tmp_path: Path) -> None:
