@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(or $(wildcard $(VENV)/bin/uv),uv)
-PYTEST_ARGS ?= -n 3 --dist loadfile
+PYTEST_ARGS ?= -n 3 --dist loadfile --no-loadscope-reorder
 BENCHMARKS ?=
 OUT ?= .bench/results.json
 

@@ -33,6 +33,19 @@ from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, 
 
 TEMPLATE = "dispatch_template"
 SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+LONG = ("walk/", "chaos/", "cli/test_up.py", "benchmarks/", "cli/test_demo.py", "brokers/", "cluster/", "stateful/")
+"""Where tests wait for processes and leases. They begin first: at the end they would have the machine to themselves."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the long files come first, each of them whole, so that several processes end at about the same time."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(here).as_posix()
+        return next((number for number, start in enumerate(LONG) if name.startswith(start)), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
