@@ -1,0 +1,1 @@
+"""Where a bead goes in its workflow: definitions, their checks, and the moves."""
