@@ -18,7 +18,10 @@ from benchmarks.parts.sides import BareSide, Single, WalkSide
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How much is measured: rounds of so many beads, fewer in worktrees, and single beads on the idle system."""
+    """How much is measured: rounds of so many beads, fewer in worktrees, and single beads on the idle system.
+
+    A round is so long that its first and last beads, with agents that wait for the others, are a small part of it.
+    """
 
     rounds: int
     beads: int
@@ -26,7 +29,7 @@ class Scale:
     singles: int
 
 
-FULL = Scale(rounds=7, beads=60, worktree_beads=20, singles=100)
+FULL = Scale(rounds=7, beads=150, worktree_beads=20, singles=100)
 SHORT = Scale(rounds=1, beads=8, worktree_beads=2, singles=2)
 
 

@@ -112,6 +112,19 @@ def _transport_options(broker_url: str, key_prefix: str) -> dict[str, Any]:
     return options
 
 
+class _Untold:
+    """Tells nobody that a message was sent: Flower hears of wake-ups when a worker has them.
+
+    Such an event costs as much as the message itself. A run's is told, since it is what shows where a run waits.
+    """
+
+    def publish(self, *_: Any, **__: Any) -> None:
+        """Do without the event."""
+
+
+_UNTOLD: Final = _Untold()
+
+
 class _NobodyWaits:
     """Results that are written and read, but not waited for: the database tells who is done.
 
@@ -139,7 +152,9 @@ class QuietRedis(_NobodyWaits, RedisBackend):
             return
         body = maybe_signature(request.chord, app=self.app)
         if state == SUCCESS:
-            body.apply_async(([result],), retry=True, retry_policy=_RETRY, confirm_timeout=_CONFIRM)
+            body.apply_async(
+                ([result],), retry=True, retry_policy=_RETRY, confirm_timeout=_CONFIRM, event_dispatcher=_UNTOLD
+            )
         else:
             self.chord_error_from_stack(body, ChordError(f"{request.id} raised {result!r}"))
 
@@ -220,6 +235,7 @@ class CeleryBus:
             task,
             args=args,
             queue=queue,
+            event_dispatcher=None if task == RUN_TASK else _UNTOLD,
             ignore_result=True,
             retry=True,
             retry_policy=_RETRY,
