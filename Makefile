@@ -11,10 +11,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos lint check mutants bench lock clean
+.PHONY: help setup run test chaos stateful lint check mutants bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(INSTALLED) ## make .venv and install dispatch with its pinned dependencies (PYTHON=python3.12 to choose one)
 
@@ -38,6 +38,9 @@ test: $(INSTALLED) ## run the tests (PYTEST_ARGS="tests/settings -q" to choose)
 
 chaos: $(INSTALLED) ## kill everything at random for about 5 minutes while beads are done (SEED=1 BEADS=300 KILLS=60)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(BEADS),--beads $(BEADS)) $(if $(KILLS),--kills $(KILLS))
+
+stateful: $(INSTALLED) ## play random operations from several threads, others each time (EXAMPLES=100)
+	STATEFUL_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/python -m pytest tests/stateful
 
 lint: $(INSTALLED) ## check format, style, types and the import contract
 	$(BIN)/ruff format --check .

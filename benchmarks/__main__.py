@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import beads_file, bug_routing, costs, loops, memory, tick, walk
+from benchmarks import beads_file, bug_routing, costs, loops, memory, retrieval, tick, walk
 from benchmarks.parts.bench import Bench
 from benchmarks.parts.figures import Row
 from benchmarks.parts.report import Measured, show, write
@@ -22,11 +22,15 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "beads_file": beads_file.measure,
     "bug_routing": bug_routing.measure,
     "loops": loops.measure,
+    "retrieval": retrieval.measure,
     "memory": memory.measure,
     "costs": costs.measure,
     "walk": walk.measure,
 }
 
+AGENTS = 8
+"""Pool processes of the agent worker on both sides: an agent waits for its model most of the time, so that even a host
+of two cores has several for each."""
 _PAGE = 170
 """Columns of the table where there is no terminal."""
 
@@ -58,7 +62,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", type=_name, help=f"of {', '.join(BENCHMARKS)}; all unless given")
     parser.add_argument("--short", action="store_true", help="the smallest form, to see that it works")
     parser.add_argument("--out", type=Path, default=Path(".bench/results.json"), help="where the JSON goes")
-    parser.add_argument("--agents", type=int, default=4, help="agents of the deployment (4)")
+    parser.add_argument("--agents", type=int, default=AGENTS, help=f"agents of the deployment ({AGENTS})")
     chosen = parser.parse_args(arguments)
     chosen.names = [name for name in BENCHMARKS if name in chosen.names or not chosen.names]
     return chosen

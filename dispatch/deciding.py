@@ -96,7 +96,9 @@ def _parts(
             role=bead.wanted_role,
         )
         origin = Dependency(issue_id=bead_id, depends_on_id=bead.id, type=PART_EDGE)
-        parts[bead_id] = exchange.new_record(bead_id, new, [origin], created_by=answer.by, now=now, settings=settings)
+        parts[bead_id] = exchange.new_record(
+            project.id, bead_id, new, [origin], created_by=answer.by, now=now, settings=settings
+        )
     return tuple(parts.values())
 
 

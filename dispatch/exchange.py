@@ -16,11 +16,13 @@ from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.importing import BeadRecord, ImportReport, MemoryRecord
 from dispatch.models.project import Project
 from dispatch.models.states import BeadStatus
+from dispatch.placing import Placer
 from dispatch.rerouting import follow_names
-from dispatch.routing import Router, bead_timeout
+from dispatch.routing import bead_timeout
 from dispatch.routing.hints import ROLE_LABEL
 from dispatch.settings import Settings, normal_name
-from dispatch.store import Store, StoredDocument
+from dispatch.store import Store, StoredDocument, StoredMemory
+from dispatch.store.memories import is_known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,22 +83,22 @@ def import_file(
     nothing is written.
     """
     store.projects.get(project_id)
-    router = Router(settings)
-    reading = _read(path, router, progress)
+    placer = Placer(settings, project_id)
+    reading = _read(path, placer, progress)
     _check_refusals(path, reading, strict)
     if settings is not None:
-        follow_names(store, router, project_id)
+        follow_names(store, placer, project_id)
     report = store.imports.import_records(project_id, list(reading.beads.values()), list(reading.memories.values()))
     graph = interop.graph_problems(*store.reading.graph(project_id))
     return ImportResult(report=report, problems=(*reading.problems, *graph))
 
 
-def _read(path: Path, router: Router, progress: Callable[[int], None] | None) -> _Reading:
+def _read(path: Path, placer: Placer, progress: Callable[[int], None] | None) -> _Reading:
     reading = _Reading()
     for entry in interop.read_entries(path):
         match entry:
             case BeadEntry():
-                record, problems = _record(entry, router)
+                record, problems = _record(entry, placer)
                 reading.beads[entry.bead.id] = record
                 reading.problems += problems
                 if progress is not None:
@@ -108,14 +110,14 @@ def _read(path: Path, router: Router, progress: Callable[[int], None] | None) ->
     return reading
 
 
-def _record(entry: BeadEntry, router: Router) -> tuple[BeadRecord, list[Problem]]:
+def _record(entry: BeadEntry, placer: Placer) -> tuple[BeadRecord, list[Problem]]:
     """Return a bead as the store takes it. What dispatch cannot make sense of is told, and stays in its text."""
     problems = []
 
     def warn(problem: str, cure: str) -> None:
         problems.append(Problem(entry.line, entry.bead.id, problem, cure, fatal=False))
 
-    route = router.route(entry.bead)
+    route = placer.place(entry.bead)
     if route.problem:
         warn(route.problem, route.cure)
     edges = [edge for edge in entry.dependencies if _is_storable(edge)]
@@ -135,6 +137,7 @@ def _record(entry: BeadEntry, router: Router) -> tuple[BeadRecord, list[Problem]
         role_hint=route.role,
         role_reason=route.reason,
         role_problem=route.complaint,
+        workflow=route.workflow,
         timeout=timeout,
     )
     return record, problems
@@ -177,8 +180,12 @@ def export_project(store: Store, project_id: ProjectId) -> Iterator[str]:
     store.projects.get(project_id)
     # Read to the end before the first line goes out: a slow reader must not keep a transaction open.
     documents = list(store.imports.documents(project_id))
-    memories = store.imports.memories(project_id)
-    return (line for lines in (map(_line, documents), (memory.text for memory in memories)) for line in lines)
+    memories = [memory for memory in store.memory.documents(project_id) if not memory.forgotten]
+    return (line for lines in (map(_line, documents), map(_memory_line, memories)) for line in lines)
+
+
+def _memory_line(stored: StoredMemory) -> str:
+    return interop.export_line(stored.text, stored.changes)
 
 
 def _line(stored: StoredDocument) -> str:
@@ -201,7 +208,7 @@ def unimported(store: Store, project_id: ProjectId, path: Path) -> list[str]:
     A bead of the file may differ from the imported one only if it is older than what is here.
     """
     stored = {document.id: document for document in store.imports.documents(project_id)}
-    memories = {memory.key: memory.text for memory in store.imports.memories(project_id)}
+    memories = {memory.key: memory for memory in store.memory.documents(project_id)}
     lost = []
     for entry in interop.read_entries(path):
         match entry:
@@ -209,7 +216,8 @@ def unimported(store: Store, project_id: ProjectId, path: Path) -> list[str]:
                 if not _is_covered(entry, stored.get(entry.bead.id)):
                     lost.append(str(entry.bead.id))
             case MemoryEntry():
-                if memories.get(entry.key) != entry.text:
+                memory = memories.get(entry.key)
+                if memory is None or not is_known(entry.text, memory.text, memory.changes):
                     lost.append(entry.key)
             case Problem(fatal=True):
                 lost.append(f"line {entry.line}")
@@ -244,12 +252,13 @@ def add_bead(
     """
     bead_id = BeadId(new.id) if new.id is not None else new_id(store, project, new.title, created_by, now)
     own, others = _edges(project.id, bead_id, new)
-    record = new_record(bead_id, new, own, created_by=created_by, now=now, settings=settings)
+    record = new_record(project.id, bead_id, new, own, created_by=created_by, now=now, settings=settings)
     edges_to_it = [(edge, interop.dependency_document(edge, created_by, now)) for edge in others]
     return store.edits.add(project.id, record, edges_to_it, lambda edges: _refuse_cycles([*own, *others], edges))
 
 
 def new_record(
+    project_id: ProjectId,
     bead_id: BeadId,
     new: NewBead,
     own: Sequence[Dependency],
@@ -273,7 +282,7 @@ def new_record(
     if own:
         document["dependencies"] = [interop.dependency_document(edge, created_by, now) for edge in own]
     made = interop.bead_from_document(document)
-    route = Router(settings).route(made)
+    route = Placer(settings, project_id).place(made)
     return BeadRecord(
         bead=made,
         text=interop.document_text(document),
@@ -282,6 +291,7 @@ def new_record(
         role_hint=route.role,
         role_reason=route.reason,
         role_problem=route.complaint,
+        workflow=route.workflow,
     )
 
 

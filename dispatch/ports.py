@@ -27,6 +27,18 @@ class Clock(Protocol):
         ...
 
 
+class Embedder(Protocol):
+    """Makes vectors of texts: those of texts that speak of the same are near each other.
+
+    It may have a `name`; vectors are only compared with those of an embedder of the same name. Without one its class
+    is its name.
+    """
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """Return a vector for each text, all of one length; raises what it likes when it cannot."""
+        ...
+
+
 class Escalator(Protocol):
     """Takes a bead to a human, who decides how it goes on."""
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from dispatch import embedded
 from dispatch.dispatcher import Dispatcher, Tick
+from dispatch.learning import LessonsProvider
 from dispatch.models.identity import IncarnationId, ProjectId
 from dispatch.ports import Clock, MessageBus
-from dispatch.results import DecisionEscalator, ResultHandler
+from dispatch.results import DecisionEscalator, ResultHandler, WorkflowEngine
 from dispatch.settings import Settings, load_settings
 from dispatch.store import Store, make_engine, require_current, upgrade
-from dispatch.workspaces import GitWorktrees, Repository, RepositoryCheck
+from dispatch.workspaces import Repository, RepositoryCheck, WorktreeManager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +32,10 @@ class System:
     bus: MessageBus
     dispatcher: Dispatcher
     results: ResultHandler
+    workflows: WorkflowEngine
     tick: Tick
-    worktrees: GitWorktrees
+    worktrees: WorktreeManager
+    lessons: LessonsProvider
 
     def repository(self, project_id: ProjectId) -> Repository:
         """Return the git repository of a project; raises `NotFoundError`."""
@@ -105,21 +108,33 @@ def wire(settings: Settings, store: Store, bus: MessageBus, *, goes_on: bool = F
     With `goes_on` this process dispatches at once what it made possible by settling a run or landing work; else it
     asks for a tick.
     """
+    workflows = WorkflowEngine(store, settings, bus=bus)
+    worktrees = WorktreeManager(
+        worktrees_directory(settings), lambda project_id: _repository(store, settings, project_id)
+    )
     dispatcher = Dispatcher(
-        store, bus, settings, built_in_checks=[RepositoryCheck(settings)], escalator=DecisionEscalator(store)
+        store,
+        bus,
+        settings,
+        built_in_checks=[RepositoryCheck(settings)],
+        escalator=DecisionEscalator(store),
+        workflows=workflows,
+        swarm=store.swarm,
+        memory=store.memory,
+        worktrees=worktrees,
     )
     results = ResultHandler(store, bus, settings, go_on=(lambda: tick.go_on()) if goes_on else None)  # noqa: PLW0108 - made below
-    tick = Tick(store, dispatcher, bus, settings, sweep=results.sweep)
+    tick = Tick(store, dispatcher, bus, settings, sweep=results.sweep, tend=workflows.tend)
     return System(
         settings=settings,
         store=store,
         bus=bus,
         dispatcher=dispatcher,
         results=results,
+        workflows=workflows,
         tick=tick,
-        worktrees=GitWorktrees(
-            worktrees_directory(settings), lambda project_id: _repository(store, settings, project_id)
-        ),
+        worktrees=worktrees,
+        lessons=LessonsProvider(store, settings),
     )
 
 

@@ -160,6 +160,7 @@ class Scene:
         waits_for: Sequence[str] = (),
         edges: Sequence[Dependency] = (),
         role: str = "",
+        workflow: str = "",
         timeout: timedelta | None = None,
         text: str | None = None,
         **fields: Any,
@@ -176,6 +177,7 @@ class Scene:
             document=document,
             dependencies=(*own, *edges),
             role_hint=role,
+            workflow=workflow,
             timeout=timeout,
         )
 

@@ -3,22 +3,33 @@
 from pathlib import Path
 from typing import Any
 
+from dispatch.context import memories_in_words, readable
 from dispatch.loops import near_limit
 from dispatch.models.messages import (
     AssignedBead,
+    AssignedNode,
     AssignedProject,
+    AssignedReview,
+    AssignedSession,
     Assignment,
     FinishedDependency,
     HumanAdvice,
     PastError,
 )
+from dispatch.models.workflow import Execution
 from dispatch.routing import role_instructions
 from dispatch.settings import Settings
 from dispatch.store import StartedRun
+from workers.agents_file import read_agents_file
 
 
-def make_assignment(started: StartedRun, workspace: Path, settings: Settings) -> Assignment:
-    """Return the assignment of a run that was started, for an agent that works in `workspace`."""
+def make_assignment(
+    started: StartedRun, workspace: Path, settings: Settings, session: AssignedSession | None = None
+) -> Assignment:
+    """Return the assignment of a run that was started, for an agent that works in `workspace`.
+
+    `session` is the bead's conversation, as the runner of the run can go on with it.
+    """
     run, bead = started.run, started.bead
     project = settings.project(run.project_id)
     return Assignment(
@@ -29,7 +40,11 @@ def make_assignment(started: StartedRun, workspace: Path, settings: Settings) ->
         timeout_seconds=run.timeout.total_seconds(),
         workspace=workspace,
         project=AssignedProject(
-            id=run.project_id, target_branch=project.target_branch, test_command=project.test_command
+            id=run.project_id,
+            target_branch=project.target_branch,
+            test_command=project.test_command,
+            build_command=project.build_command,
+            agents_md=read_agents_file(workspace),
         ),
         bead=AssignedBead(
             id=bead.id,
@@ -54,9 +69,34 @@ def make_assignment(started: StartedRun, workspace: Path, settings: Settings) ->
             HumanAdvice(timestamp=told.at, by=told.by, asked=told.asked, advice=told.advice) for told in started.advice
         ),
         warnings=near_limit(bead.hops, settings.guards.max_dispatch_hops, bead.hop_allowance),
+        memory=memories_in_words(started.memories),
+        lessons=started.lessons,
+        workflow=_node(started.execution),
+        session=session,
+    )
+
+
+def _node(execution: Execution | None) -> AssignedNode | None:
+    """Return what a run is told of its bead's workflow; None when it is in none, or through with it."""
+    node = execution.current if execution is not None else None
+    if execution is None or node is None:
+        return None
+    reviews = (
+        AssignedReview(node=review.node, by=review.by, verdict=review.verdict, summary=review.summary)
+        for review in execution.reviews
+    )
+    return AssignedNode(
+        workflow=execution.workflow.name,
+        node=node.name,
+        kind=node.kind,
+        instructions=node.instructions,
+        attempt=execution.attempts + 1,
+        cycle=execution.cycles + 1,
+        reviewers=node.reviewers,
+        reviews=tuple(reviews),
     )
 
 
 def _text(document: dict[str, Any], field: str) -> str:
     value = document.get(field)
-    return value if isinstance(value, str) else ""
+    return readable(value) if isinstance(value, str) else ""

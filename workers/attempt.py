@@ -19,9 +19,12 @@ from dispatch.store import StartedRun
 from dispatch.wiring import System
 from dispatch.workspaces import Repository, commits_of_work, drop_scratch, make_scratch
 from workers.assignment import make_assignment
+from workers.conversing import Conversation
 from workers.heartbeat import RunHeartbeat
+from workers.lessons import LessonTaker, tell_lessons
 from workers.loop_watch import LoopWatch, SteadyClock
 from workers.persistence import is_passing, write_patiently
+from workers.process_file import with_process, write_process
 from workers.recording import ActionRecorder
 from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group
 from workers.runners.base import PULSE_LIMIT
@@ -45,7 +48,9 @@ class Attempt:
         self._left: str | None = None
         self._base_sha: str | None = None
         self._commits = NO_COMMITS
+        self._process: ProcessIdentity | None = None
         self._unnoted: ProcessIdentity | None = None
+        self._failed_to_note = False
         self._now = SteadyClock()
         running, guards = system.store.running, system.settings.guards
         self._recorder = ActionRecorder(
@@ -60,6 +65,13 @@ class Attempt:
             system.settings.project_caps(started.run.project_id),
             self.control,
         )
+        self._lessons = LessonTaker(system.lessons, started)
+        lifetime = system.settings.sessions.lifetime
+        self._conversation = Conversation(
+            lambda session: system.store.sessions.save(started.run.id, started.token, session, lifetime),
+            started.session,
+            started.run.role,
+        )
 
     @contextmanager
     def heartbeat(self, stopping: Callable[[], bool]) -> Iterator[None]:
@@ -71,6 +83,7 @@ class Attempt:
             self.control,
             interval=self._system.settings.dispatch.heartbeat.total_seconds(),
             stopping=stopping,
+            each_look=self._look,
             each_beat=self._catch_up,
         )
         heartbeat.start()
@@ -79,20 +92,25 @@ class Attempt:
         finally:
             heartbeat.end()
 
+    def _look(self) -> None:
+        """Write of a run that lasts where its agent runs. While the database is away that is left to the beats."""
+        if not self._failed_to_note:
+            self._note_unnoted()
+
     def _catch_up(self) -> None:
         """Write what waits to be written."""
-        if self._unnoted is not None:
-            self._note_process(self._unnoted)
+        self._note_unnoted()
         self._recorder.flush()
         self._meter.flush()
+        self._conversation.flush()
 
     def prepare(self, kind: Workspace = Workspace.WORKTREE) -> None:
         """Make the workspace, after ending and keeping what a dead attempt left on this host (PROTOCOL, rule 9).
 
         What was left counts as work of this run: the base that it is compared with is the one before it.
         """
-        previous, self._kind = self.started.previous, kind
-        self._left = self._keep_leftovers()
+        previous, self._kind = self._previous(), kind
+        self._left = self._keep_leftovers(previous)
         base = self._run.base_sha or (previous.base_sha if self._left is not None and previous is not None else None)
         self._run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if kind is Workspace.EMPTY:
@@ -101,9 +119,12 @@ class Attempt:
         worktree = self._system.worktrees.create(replace(self._run, base_sha=self._left or self._run.base_sha))
         self._workspace, self._base_sha = worktree.path, base or worktree.base_sha
 
-    def _keep_leftovers(self) -> str | None:
-        """Return the commit that holds what the last attempt left here, when that is to be gone on from."""
+    def _previous(self) -> Run | None:
         previous = self.started.previous
+        return previous and with_process(previous, self._system.runs_directory / str(previous.id))
+
+    def _keep_leftovers(self, previous: Run | None) -> str | None:
+        """Return the commit that holds what the last attempt left here, when that is to be gone on from."""
         if previous is None or previous.host != socket.gethostname():
             return None
         identity = _identity(previous)
@@ -112,12 +133,17 @@ class Attempt:
         left = self._system.worktrees.salvage(previous.id, previous.project_id)
         return left if previous.writes_branch and self._run.writes_branch else None
 
-    def context(self, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> RunnerContext:
-        """Return what the runner is given. `watch` sees every event of the agent; `limit` holds between them."""
+    def context(self, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit, runner: str = "") -> RunnerContext:
+        """Return what the runner of that name is given.
+
+        `watch` sees every event of the agent; `limit` holds between them.
+        """
         assert self._workspace is not None, "prepare() made it"
+        self.started = tell_lessons(self._system.lessons, self.started)
         self._loops.begin(self._now())
+        session = self._conversation.begin(runner)
         return RunnerContext(
-            assignment=make_assignment(self.started, self._workspace, self._system.settings),
+            assignment=make_assignment(self.started, self._workspace, self._system.settings, session),
             run_directory=self._run_directory,
             control=self.control,
             on_event=lambda event: self._take(event, watch, limit),
@@ -129,6 +155,8 @@ class Attempt:
         if watch is not None:
             watch(event)
         self._meter.add(event)
+        self._conversation.add(event)
+        self._lessons.add(event)
         action = self._recorder.add(event)
         if action is not None:
             self._loops.take(action)
@@ -137,7 +165,19 @@ class Attempt:
         limit.check()
 
     def _note_process(self, process: ProcessIdentity) -> None:
-        """Keep where the agent runs; while the database is away the heartbeat sees to it."""
+        """Keep where the agent runs: in a file now, in the database when the run lasts, or with its report."""
+        self._process = self._unnoted = process
+        try:
+            write_process(self._run_directory, process, self._base_sha)
+        except OSError as error:
+            log.warning("where the agent runs cannot be kept in a file", run_id=str(self._run.id), cause=repr(error))
+            self._note_unnoted()
+
+    def _note_unnoted(self) -> None:
+        """Write to the database where the agent runs; while that is away the heartbeat's beats see to it."""
+        process = self._unnoted
+        if process is None:
+            return
         try:
             self._system.store.running.note_process(
                 self._run.id,
@@ -149,10 +189,10 @@ class Attempt:
                 started=process.started,
             )
         except Exception as error:
+            self._failed_to_note = True
             if not is_passing(error):
                 raise
             log.warning("where the agent runs is noted later", run_id=str(self._run.id), cause=repr(error))
-            self._unnoted = process
         else:
             self._unnoted = None
 
@@ -162,6 +202,7 @@ class Attempt:
         Where the repository is, is in the database too.
         """
         outcome = self._loops.explain(outcome)
+        self._lessons.flush()
         try:
             commit_sha = write_patiently(lambda: self._commit(outcome), f"the work of run {self._run.id}")
         except Exception as error:
@@ -237,9 +278,14 @@ class Attempt:
             commit_sha=commit_sha,
             commits=self._commits,
         )
-        return write_patiently(
-            lambda: self._system.store.running.report(message), f"the outcome of run {self._run.id}: {outcome.kind}"
-        )
+        return write_patiently(lambda: self._report(message), f"the outcome of run {self._run.id}: {outcome.kind}")
+
+    def _report(self, message: ResultMessage) -> bool:
+        self._conversation.write()  # before the token goes with the outcome
+        process, report = self._process, self._system.store.running.report
+        if process is None:
+            return report(message)
+        return report(message, host=process.host, boot_id=process.boot_id, process_group=process.process_group)
 
     def clean_up(self) -> None:
         """Remove the workspace; a worktree that cannot be removed now is collected by housekeeping."""

@@ -87,7 +87,7 @@ class RunExecutor:
         run = attempt.started.run
         name, runner = self._registry.choose(run.role, attempt.started.bead, self._runner)
         attempt.prepare(self._system.settings.runners[name].workspace)
-        return runner.run(attempt.context(self._watch, limit))
+        return runner.run(attempt.context(self._watch, limit, name))
 
 
 def _outcome_of_error(error: Exception, run_id: RunId) -> Outcome:

@@ -49,6 +49,9 @@ def run_bead(
     for an unknown bead or runner, `ConfigurationError` when its role has no runner.
     """
     bead = system.store.reading.bead(key)
+    if bead.workflow:
+        system.workflows.tend()
+        bead = system.store.reading.bead(key)
     role = role_of(bead, system.settings)
     with LocalWorker(system, roles=[role], agents=1, serves=False, runner=runner, watch=on_event) as worker:
         worker.registry.choose(role, bead, runner)

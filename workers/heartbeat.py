@@ -13,7 +13,7 @@ from dispatch.store.running import Renewal
 from workers.runners import RunControl
 
 _LOOK_EVERY = 0.5
-"""Seconds between looks at whether the worker ends."""
+"""Seconds between looks: at whether the worker ends, and at what is only worth writing of a run that lasts."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ class RunHeartbeat:
         *,
         interval: float,
         stopping: Callable[[], bool],
+        each_look: Callable[[], None],
         each_beat: Callable[[], None],
     ) -> None:
         self._records = records
@@ -49,6 +50,7 @@ class RunHeartbeat:
         self._control = control
         self._interval = interval
         self._stopping = stopping
+        self._each_look = each_look
         self._each_beat = each_beat
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heartbeat-{run_id}", daemon=True)
@@ -70,12 +72,13 @@ class RunHeartbeat:
                     return
                 if self._stopping():
                     self._control.ask_to_stop(StopReason.HANDBACK)
-            self._beat()
+                self._note(self._each_look)
+            self._renew()
+            self._note(self._each_beat)
 
-    def _beat(self) -> None:
-        self._renew()
+    def _note(self, note: Callable[[], None]) -> None:
         try:
-            self._each_beat()
+            note()
         except Exception as error:  # noqa: BLE001 - what is noted beside the lease must not end it
             log.warning("something could not be noted", run_id=str(self._run_id), cause=repr(error))
 

@@ -10,6 +10,7 @@ from dispatch.cli.context import CommandContext
 from dispatch.cli.explaining import Explainer
 from dispatch.cli.options import BeadArgument, JsonOption, ProjectOption, chosen_project
 from dispatch.cli.views import action_view, bead_view, outcome_text, run_view
+from dispatch.cli.workflow_view import execution_view, where_lines
 from dispatch.errors import UsageError
 from dispatch.interop import parse_time
 from dispatch.loops import BeadHistory
@@ -96,6 +97,7 @@ def show(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False
             "why": explainer.why(bead_found),
             "routed_title": Router(command.settings).routed_title(bead_found),
             "runner": _runner_view(explainer.role(bead_found), bead_found, command.settings),
+            "workflow": execution_view(store, key),
         }
     if as_json:
         output.write_json(view)
@@ -113,6 +115,7 @@ def _gathered(store: Store, key: BeadKey) -> dict[str, Any]:
     reading = store.reading
     bead = reading.bead(key)
     runs = reading.runs(bead=key)
+    told = store.lessons.told([run.id for run in runs])
     waits_for = [(edge.depends_on_id, edge.type) for edge in reading.dependencies(key)]
     named_by = [(edge.issue_id, edge.type) for edge in reading.dependents(key)]
     known = reading.beads([BeadKey(key.project_id, other) for other, _ in (*waits_for, *named_by)])
@@ -127,7 +130,14 @@ def _gathered(store: Store, key: BeadKey) -> dict[str, Any]:
         "metadata": bead.metadata,
         "dependencies": [edge_view(*edge) for edge in waits_for],
         "dependents": [edge_view(*edge) for edge in named_by],
-        "runs": [{**run_view(run), "outcome_text": outcome_text(run)} for run in runs],
+        "runs": [
+            {
+                **run_view(run),
+                "outcome_text": outcome_text(run),
+                "lessons": [{"id": lesson.id, "title": lesson.title} for lesson in told.get(run.id, ())],
+            }
+            for run in runs
+        ],
         "actions": [action_view(action) for action in reading.actions(runs[0].id)] if runs else [],
         "commits_text": str(bead.commits),
         "progress": _progress(store, key) if runs else "",
@@ -162,9 +172,10 @@ def _write_bead(view: dict[str, Any]) -> None:
         output.write(f"progress: {view['progress']}")
     if view["description"]:
         output.write(f"\n{view['description'].rstrip()}")
+    _write_part("workflow", list(where_lines(view["workflow"])) if view["workflow"] else [])
     _write_part("waits for or belongs to", [_edge_line(edge) for edge in view["dependencies"]])
     _write_part("named by", [_edge_line(edge) for edge in view["dependents"]])
-    _write_part("runs, newest first", [_run_line(run) for run in view["runs"]])
+    _write_part("runs, newest first", [line for run in view["runs"] for line in _run_lines(run)])
     _write_part(
         "last actions of the newest run",
         [
@@ -189,9 +200,10 @@ def _edge_line(edge: dict[str, Any]) -> str:
     return f"{edge['id']}  {edge['type']}  {edge['status'] or 'not in this project'}"
 
 
-def _run_line(run: dict[str, Any]) -> str:
+def _run_lines(run: dict[str, Any]) -> list[str]:
     since = output.moment(run["created_at"])
-    return f"{run['id']}  attempt {run['attempt']}  {run['state']}  {run['agent']}  {since}  {run['outcome_text']}"
+    line = f"{run['id']}  attempt {run['attempt']}  {run['state']}  {run['agent']}  {since}  {run['outcome_text']}"
+    return [line, *(f"  was told lesson {lesson['id']}: {lesson['title']}" for lesson in run["lessons"])]
 
 
 def _moment(text: str) -> datetime:

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from dispatch.cli.context import CommandContext
 from dispatch.dispatcher.checking import find_check
+from dispatch.embedders import make_embedder
 from dispatch.errors import DispatchError
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
-from dispatch.routing import Router
+from dispatch.placing import Placer
+from dispatch.routing import role_names
 from dispatch.settings import RunnerKind, Settings, format_duration, mask_password
 from dispatch.store import Store
 from dispatch.wiring import Addresses, require_broker, require_result_backend
+from dispatch.workflow.library import read_definitions
 from dispatch.workspaces.repository import OpenRepository
 
 LATE_TICKS = 3
@@ -49,6 +52,8 @@ def examine(command: CommandContext) -> Iterator[Finding]:
     yield Finding("configuration", Health.OK, str(settings.config_file or "none; the defaults hold"))
     yield from _runners(settings)
     yield from _readiness_check(settings)
+    workflows = list(_workflows(settings))
+    yield from workflows
     try:
         yield from _servers(command)
         with command.store() as store:
@@ -57,8 +62,10 @@ def examine(command: CommandContext) -> Iterator[Finding]:
             yield _clockwork(store, settings)
             for project in store.projects.all():
                 yield from _project(project, settings)
+            yield _lessons(store, settings)
             yield from _orphans(store)
-            yield from _wishes(store, settings)
+            if all(finding.health is Health.OK for finding in workflows):
+                yield from _wishes(store, settings)
     except DispatchError as error:
         yield Finding("servers", Health.BROKEN, str(error), "Mend it and ask again.")
 
@@ -94,6 +101,19 @@ def _readiness_check(settings: Settings) -> Iterator[Finding]:
         yield Finding("readiness check", Health.BROKEN, f"{target} cannot be imported ({error!r})", cure)
     else:
         yield Finding("readiness check", Health.OK, target)
+
+
+def _workflows(settings: Settings) -> Iterator[Finding]:
+    if settings.workflows.directory is None:
+        return
+    definitions = read_definitions(settings, role_names(settings))
+    faulty = [definition for definition in definitions if definition.faults]
+    for definition in faulty:
+        cure = "`dispatch workflow validate` tells every fault."
+        yield Finding(f"workflow {definition.name or definition.place}", Health.BROKEN, definition.told[0], cure)
+    if not faulty:
+        own = sum(not definition.is_built_in for definition in definitions)
+        yield Finding("workflows", Health.OK, f"{own} in {settings.workflows.directory}")
 
 
 def _finds(program: str, base: Path) -> bool:
@@ -178,9 +198,10 @@ def _project(project: Project, settings: Settings) -> Iterator[Finding]:
 
 def _wishes(store: Store, settings: Settings) -> Iterator[Finding]:
     """Tell of beads that ask for somebody unknown, and of roles that were found by other names than those of now."""
-    fingerprint = Router(settings).fingerprint
     stale = [
-        project.id for project in store.projects.all() if store.routing.routed_by(project.id) not in ("", fingerprint)
+        project.id
+        for project in store.projects.all()
+        if store.routing.routed_by(project.id) not in ("", Placer(settings, project.id).fingerprint)
     ]
     if stale:
         found = f"the roles in {', '.join(stale)} were found by other names than the configuration has now"
@@ -191,6 +212,20 @@ def _wishes(store: Store, settings: Settings) -> Iterator[Finding]:
     if len(troubled) > _NAMED:
         found = f"more than {_NAMED} beads ask for somebody unknown"
         yield Finding("beads' wishes", Health.WARNING, found, "`dispatch ready --all --json` has each role_problem.")
+
+
+def _lessons(store: Store, settings: Settings) -> Finding:
+    """Tell by what lessons are found."""
+    chosen = settings.lessons.embedder
+    if not store.lessons.has_vectors():
+        found = "pgvector is missing, so lessons are found by their words and age alone"
+        cure = "Install the extension `vector` in PostgreSQL, then `dispatch db upgrade`."
+        return Finding("lessons", Health.WARNING, found, cure)
+    try:
+        make_embedder(settings.lessons)
+    except DispatchError as error:
+        return Finding("lessons", Health.WARNING, str(error), "Lessons are found by their words and age until then.")
+    return Finding("lessons", Health.OK, f"found by words and by vectors ({chosen})")
 
 
 def _orphans(store: Store) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dispatch.models.event import Event
 NameOf = Callable[[str | None], str]
 """Turns the id of an agent into its name."""
 
-_SILENT = frozenset({"run.reported", "run.settled", "project.added"})
+_SILENT = frozenset({"run.reported", "run.settled", "project.added", "workflow.moved", "workflow.ended"})
 """Kinds that another event tells better: the bead's own after a run's end."""
 
 
@@ -61,6 +61,10 @@ def _decided(data: Mapping[str, Any], _: NameOf) -> str:
     return " ".join(filter(None, (f"was decided by {data.get('by')}: {option}", data.get("role"), goes.get(option))))
 
 
+def _began(data: Mapping[str, Any], _: NameOf) -> str:
+    return f"begins the workflow {data.get('workflow')} at {data.get('node')}"
+
+
 def _still_open(data: Mapping[str, Any], _: NameOf) -> str:
     return f"still waits for a human: {data.get('reason', '')} (`dispatch inbox {data.get('decision')}`)"
 
@@ -101,6 +105,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "run.report_refused": _with_reason("a late result was refused", "outcome"),
     "run.withdrawn": _with_reason("taken back before it started"),
     "run.settle_failed": _with_reason("a result could not be settled", "cause"),
+    "workflow.started": _began,
+    "workflow.unknown": _with_reason("goes without a workflow", "problem"),
     "bead.added": _with_reason("added", "title"),
     "bead.closed": _with_reason("closed"),
     "bead.open": _opened,

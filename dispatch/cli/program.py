@@ -19,6 +19,8 @@ from dispatch.cli import (
     down,
     editing,
     exchanging,
+    lessons,
+    memory,
     output,
     pausing,
     planning,
@@ -27,6 +29,7 @@ from dispatch.cli import (
     running,
     setup,
     up,
+    workflow,
 )
 from dispatch.cli.context import CommandContext
 from dispatch.errors import DispatchError
@@ -45,6 +48,9 @@ _GROUPS = (
     beads,
     editing,
     deciding,
+    memory,
+    lessons,
+    workflow,
     running,
     doctor,
     configuring,

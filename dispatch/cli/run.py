@@ -8,9 +8,19 @@ import typer
 from dispatch.cli import output
 from dispatch.cli.context import CommandContext
 from dispatch.cli.options import BeadArgument
+from dispatch.context import one_line
 from dispatch.errors import RefusedError
 from dispatch.models.identity import BeadKey, RunId
-from dispatch.models.messages import ActionEvent, AgentEvent, ProgressEvent, ResultEvent, UsageEvent
+from dispatch.models.messages import (
+    ActionEvent,
+    AgentEvent,
+    LessonEvent,
+    MessageEvent,
+    ProgressEvent,
+    ResultEvent,
+    SessionEvent,
+    UsageEvent,
+)
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, Outcome, TimedOut
 from dispatch.models.states import BeadStatus, StopReason
 from dispatch.wiring import System
@@ -20,6 +30,8 @@ _EXECUTOR = "workers.foreground"
 """Found by name: the workers' room lies above this one and may not be imported."""
 _DONE = frozenset({BeadStatus.CLOSED, BeadStatus.LANDING})
 _MAX_OUTPUT_LINES = 20
+_MESSAGE_ROOM = 500
+"""Characters of what an agent says in its conversation."""
 _INTERRUPTED = 130
 
 
@@ -103,7 +115,11 @@ def event_in_words(event: AgentEvent) -> str:
             return message.rstrip()
         case ResultEvent(outcome=outcome, summary=summary, question=question):
             return f"the agent says: {outcome}. {question or summary}".rstrip()
-        case UsageEvent():
+        case LessonEvent(title=title, detail=detail):
+            return f"lesson   {one_line(title or detail, _MESSAGE_ROOM)}".rstrip()
+        case MessageEvent(role="assistant", text=text):
+            return one_line(text, _MESSAGE_ROOM)
+        case UsageEvent() | SessionEvent() | MessageEvent():
             return ""
 
 

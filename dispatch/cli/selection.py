@@ -154,4 +154,6 @@ def selective_tick(system: System, selection: Selection) -> Tick:
     dispatcher = Dispatcher(
         _SelectiveStore(system.store, selection), system.bus, system.settings, built_in_checks=checks
     )
-    return Tick(system.store, dispatcher, system.bus, system.settings, sweep=system.results.sweep)
+    return Tick(
+        system.store, dispatcher, system.bus, system.settings, sweep=system.results.sweep, tend=system.workflows.tend
+    )

@@ -28,6 +28,8 @@ from dispatch.settings import Settings
 from dispatch.store import Store, is_unavailable, make_engine, upgrade
 from dispatch.wiring import find_servers, open_store, require_broker, require_result_backend, with_driver
 
+Attend = Callable[[Store], bool]
+"""Looks at a deployment now and then; tells whether there is still something that it waits for."""
 _LOOK_SECONDS = 0.25
 _KEEPER_LOOK_SECONDS = 2.0
 _SETTLE_SECONDS = 5.0
@@ -49,11 +51,13 @@ def keep_up(
     until_idle: bool = False,
     selection: Selection | None = None,
     environ: Mapping[str, str] = os.environ,
+    attend: Attend | None = None,
 ) -> End:
     """Start all programs of a deployment, watch them, and end them again.
 
     With `until_idle` it ends when nothing is left to do. With a `selection` only the beads it takes are dispatched:
-    then the ticks are made here, since no other process knows of it. Raises RefusedError when another `dispatch up`
+    then the ticks are made here, since no other process knows of it. `attend` is called at each look, and nothing is
+    idle while it waits for something. Raises RefusedError when another `dispatch up`
     has the home, ConfigurationError when there is nothing to start, UnavailableError when a server does not answer.
     """
     agents = deployment.agent_workers(settings)
@@ -86,7 +90,7 @@ def keep_up(
             record=record,
         )
         upkeep = Upkeep(settings, store, view, wishes, supervisor, [program.name for program in agents])
-        return upkeep.run(until_idle, ticker)
+        return upkeep.run(until_idle, ticker, attend)
 
 
 def _require_servers(settings: Settings) -> None:
@@ -149,17 +153,17 @@ class Upkeep:
         self._idle_before = False
         self._keeper_look_at = 0.0
 
-    def run(self, until_idle: bool, ticker: SelectiveTicker | None) -> End:
+    def run(self, until_idle: bool, ticker: SelectiveTicker | None, attend: Attend | None = None) -> End:
         """Start, watch, end."""
         if self._wishes.count:
             return End.ASKED
         self._supervisor.start(time.monotonic())
         try:
-            return self._watch(until_idle, ticker)
+            return self._watch(until_idle, ticker, attend)
         finally:
             self._end()
 
-    def _watch(self, until_idle: bool, ticker: SelectiveTicker | None) -> End:
+    def _watch(self, until_idle: bool, ticker: SelectiveTicker | None, attend: Attend | None) -> End:
         chosen = ticker.selection.takes if ticker is not None else lambda bead: True
         while not self._wishes.count:
             self._have_servers_kept(time.monotonic())
@@ -168,7 +172,8 @@ class Upkeep:
             if ticker is not None:
                 self._tick(ticker)
             happened = self._show()
-            if until_idle and self._is_idle(chosen, happened):
+            waits = attend is not None and attend(self._store)
+            if until_idle and not waits and self._is_idle(chosen, happened):
                 self._view.tell("Nothing is left to do. Ending the workers ...")
                 return End.IDLE
             self._wishes.wait(_LOOK_SECONDS)

@@ -62,7 +62,8 @@ def outcome_text(run: Run) -> str:
     if run.outcome is None:
         return ""
     said = run.outcome.summary or getattr(run.outcome, "cause", "")
-    return f"{run.outcome.kind}: {said}" if said else run.outcome.kind
+    ended = getattr(run.outcome, "verdict", "") or run.outcome.kind
+    return f"{ended}: {said}" if said else ended
 
 
 def action_view(action: ActionRecord) -> dict[str, Any]:

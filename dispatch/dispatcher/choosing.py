@@ -76,10 +76,11 @@ def answered_hints(supply: Supply, settings: Settings) -> frozenset[str]:
 
 
 def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, limit: int | None = None) -> Plan:
-    """Give candidates to agents: by priority, then oldest first; to each the agent that rested longest.
+    """Give candidates to agents: by priority, then oldest first; to each the agents that rested longest.
 
     A candidate that gets none is refused with the cap that was in its way; one that only found all agents taken is
-    not: it was simply not its turn.
+    not: it was simply not its turn. One that needs several keeps those that are idle from the candidates behind it
+    until there are enough, or smaller ones would pass it for ever.
     """
     idle = list(supply.agents)
     in_use = Counter(supply.open_by_role)
@@ -95,17 +96,45 @@ def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, 
             refusals.append(Refusal(bead=candidate.bead.key, reason=seat))
             continue
         agent, role = seat
-        idle.remove(agent)
-        in_use[role] += 1
-        placements.append(_place(candidate, agent, role, settings))
+        needed = _size(candidate, role, supply, settings)
+        agents = [agent] if needed == 1 else _several(idle, role, needed, in_use, settings)
+        idle = [other for other in idle if other not in agents]
+        if len(agents) < needed:
+            refusals.append(Refusal(bead=candidate.bead.key, reason=_gathers(role, needed, len(agents))))
+            continue
+        in_use[role] += needed
+        placements.append(_place(candidate, agents, role, settings))
     return Plan(placements=tuple(placements), refusals=tuple(refusals))
 
 
-def _place(candidate: Candidate, agent: Agent, role: str, settings: Settings) -> Placement:
+def _size(candidate: Candidate, role: str, supply: Supply, settings: Settings) -> int:
+    """Return how many runs the next step of a bead has: as many as it asks for, if there can ever be so many."""
+    caps = (supply.agents_by_role.get(role, 1), settings.role(role).slots, settings.dispatch.max_running)
+    return max(1, min(candidate.bead.step_size, *(cap for cap in caps if cap)))
+
+
+def _several(idle: Sequence[Agent], role: str, needed: int, in_use: Counter[str], settings: Settings) -> list[Agent]:
+    """Return idle agents of a role, at most as many as are needed, and as may be at work besides those in use."""
+    slots, max_running = settings.role(role).slots, settings.dispatch.max_running
+    room = min(
+        needed,
+        slots - in_use[role] if slots else needed,
+        max_running - in_use.total() if max_running else needed,
+    )
+    return [agent for agent in idle if role in agent.roles][: max(0, room)]
+
+
+def _gathers(role: str, needed: int, found: int) -> str:
+    return f"Its step needs {needed} agents of the role {role} at once, and {found} of them may begin now."
+
+
+def _place(candidate: Candidate, agents: Sequence[Agent], role: str, settings: Settings) -> Placement:
     bead = candidate.bead
     reason = " ".join(filter(None, (bead.role_reason, _why_there(candidate, role, settings))))
-    timeout = settings.task_timeout(bead.project_id, role, candidate.timeout)
-    return Placement(bead=bead.key, agents=(agent,), role=role, timeout=timeout, reason=reason)
+    timeout = settings.task_timeout(bead.project_id, role, bead.node_timeout or candidate.timeout)
+    return Placement(
+        bead=bead.key, agents=tuple(agents), role=role, timeout=timeout, reason=reason, reads=bead.step_reads
+    )
 
 
 def _why_there(candidate: Candidate, role: str, settings: Settings) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -66,6 +66,12 @@ class DispatchStore(Protocol):
     def guarding(self) -> ReadinessRecords: ...
 
 
+class Workflows(Protocol):
+    """What begins and ends workflows, where no run does."""
+
+    def tend(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
     """What one round did: what went, and why no more could.
@@ -81,9 +87,10 @@ class RoundReport:
 class Dispatcher:
     """Decides what goes next. Any number of them may work at once, in any processes; the database orders them.
 
-    Beads go to a human by the `escalator`.
+    Beads go to a human by the `escalator`, and are begun in `workflows` before each dispatch.
     Whether a project may be worked on, the `built_in_checks`, the function of the setting `readiness_check`, and the
-    one given here are asked.
+    one given here are asked. `workflows`, `swarm`, `memory` and `worktrees` can be had from it by who has it; none of
+    them, nor the time, is needed to dispatch, since the store keeps all of it: a clock is given to the store.
     """
 
     def __init__(
@@ -95,11 +102,16 @@ class Dispatcher:
         readiness_check: ReadinessCheck | None = None,
         built_in_checks: Sequence[ReadinessCheck] = (),
         escalator: Escalator | None = None,
+        workflows: Workflows | None = None,
+        swarm: Any = None,
+        memory: Any = None,
+        worktrees: Any = None,
     ) -> None:
         self._store = store.dispatching
         self._bus = bus
         self._settings = settings
         self._escalator = escalator
+        self.workflows, self.swarm, self.memory, self.worktrees = workflows, swarm, memory, worktrees
         named = settings.guards.readiness_check
         own = (NamedCheck(named) if named else None, readiness_check)
         self._checker = ReadinessChecker(lambda: store.guarding, (*built_in_checks, *filter(None, own)))
@@ -107,6 +119,7 @@ class Dispatcher:
 
     def dispatch_once(self, project_id: ProjectId | None = None) -> DispatchResult:
         """Dispatch at most one bead, of one project or of any. When none went, `error` says why."""
+        self._tend()
         went = self.round(project_id, 1)
         return (
             went.results[0]
@@ -116,7 +129,12 @@ class Dispatcher:
 
     def dispatch(self, project_id: ProjectId | None = None, limit: int | None = None) -> list[DispatchResult]:
         """Dispatch everything that can go now, at most `limit` beads; return one result for each that went."""
+        self._tend()
         return list(self.round(project_id, limit).results)
+
+    def _tend(self) -> None:
+        if self.workflows is not None:
+            self.workflows.tend()
 
     def round(self, project_id: ProjectId | None = None, limit: int | None = None, *, wait: bool = True) -> RoundReport:
         """Dispatch like `dispatch`, and tell what the round saw.

@@ -57,7 +57,10 @@ class TickReport:
 
 
 class Tick:
-    """What beat fires, and a nudge. Ticks may overlap and may be doubled without harm."""
+    """What beat fires, and a nudge. Ticks may overlap and may be doubled without harm.
+
+    `sweep` settles what a lost message left, `tend` sees to workflows that no run moves on.
+    """
 
     def __init__(
         self,
@@ -66,12 +69,14 @@ class Tick:
         bus: MessageBus,
         settings: Settings,
         sweep: Callable[[Sequence[RunId]], object],
+        tend: Callable[[], object] = lambda: None,
     ) -> None:
         self._rescue = store.rescue
         self._dispatcher = dispatcher
         self._bus = bus
         self._settings = settings
         self._sweep = sweep
+        self._tend = tend
 
     def run(self) -> TickReport:
         """Do one tick. It leaves the field when another tick holds it for more than 2 s."""
@@ -86,6 +91,7 @@ class Tick:
         lost = self.end_leases(pulse)
         withdrawn = self.withdraw()
         self._sweep(lost)
+        self._tend()
         republished = self._dispatcher.hand_over(self._rescue.unpublished(self._settings.dispatch.republish_after))
         self.ask_for_landings()
         dispatched = self._dispatch_until_quiet(wait=True)

@@ -6,6 +6,7 @@ from dispatch.escalation.telling import by_hand, command, describe, meaning
 from dispatch.escalation.urgency import most_urgent_first
 from dispatch.escalation.wording import (
     asked,
+    asked_by_workflow,
     looping,
     ping_pong,
     returned,
@@ -17,6 +18,7 @@ from dispatch.escalation.wording import (
 __all__ = [
     "MAX_ADVICE",
     "asked",
+    "asked_by_workflow",
     "by_hand",
     "check",
     "choose",

@@ -14,6 +14,8 @@ _OFFERED: Mapping[EscalationKind, tuple[Option, ...]] = {
     EscalationKind.PING_PONG: (Option.RETRY, Option.REASSIGN, Option.SPLIT, Option.CLOSE),
     EscalationKind.QUESTION: (Option.ANSWER, Option.REASSIGN, Option.SPLIT, Option.CLOSE),
     EscalationKind.UNSETTLED: (Option.RETRY, Option.CLOSE),
+    EscalationKind.WORKFLOW: _ALL,
+    EscalationKind.APPROVAL: (Option.APPROVE, Option.REJECT, Option.CLOSE),
     EscalationKind.RETURNED: _ALL,
 }
 _RECENT = 3
@@ -31,6 +33,8 @@ def _recommended(escalation: Escalation, earlier: Sequence[Option]) -> tuple[Opt
     match escalation.kind:
         case EscalationKind.QUESTION:
             return Option.ANSWER, "it goes on with your answer"
+        case EscalationKind.APPROVAL:
+            return Option.APPROVE, "if the work is good"
         case EscalationKind.UNSETTLED:
             return Option.RETRY, "once the cause is mended; what its run did is kept"
         case EscalationKind.LIMIT:

@@ -5,19 +5,27 @@ from collections.abc import Mapping, Sequence
 from dispatch.errors import UsageError
 from dispatch.models.bead import MAX_TITLE
 from dispatch.models.decision import Option, Ruling, RulingEffect
+from dispatch.models.workflow import Verdict
 from dispatch.settings.nearest import did_you_mean
 
 MAX_ADVICE = 10_000
 """Characters."""
 _TAKES: Mapping[Option, frozenset[str]] = {
     Option.ANSWER: frozenset({"advice"}),
+    Option.APPROVE: frozenset({"advice"}),
+    Option.REJECT: frozenset({"advice"}),
     Option.RETRY: frozenset({"advice"}),
     Option.RAISE_LIMIT: frozenset({"advice"}),
     Option.REASSIGN: frozenset({"advice", "role"}),
     Option.SPLIT: frozenset({"into", "advice"}),
     Option.CLOSE: frozenset({"reason"}),
 }
-_NEEDS: Mapping[Option, str] = {Option.ANSWER: "advice", Option.REASSIGN: "role", Option.SPLIT: "into"}
+_NEEDS: Mapping[Option, str] = {
+    Option.ANSWER: "advice",
+    Option.REJECT: "advice",
+    Option.REASSIGN: "role",
+    Option.SPLIT: "into",
+}
 
 
 def choose(written: str, offered: Sequence[Option]) -> Option:
@@ -58,6 +66,10 @@ _EXAMPLES = {"advice": "'what its agent is to know'", "role": "ROLE", "into": "'
 def effect_of(ruling: Ruling) -> RulingEffect:
     """Return what a ruling does to its bead."""
     match ruling.option:
+        case Option.APPROVE:
+            return RulingEffect(verdict=Verdict.APPROVED)
+        case Option.REJECT:
+            return RulingEffect(verdict=Verdict.REJECTED)
         case Option.ANSWER | Option.RETRY:
             return RulingEffect(advice=ruling.advice)
         case Option.RAISE_LIMIT:

@@ -10,6 +10,8 @@ from dispatch.models.settling import Escalation
 
 _MEANING: Mapping[Option, str] = {
     Option.ANSWER: "its next run gets your answer",
+    Option.APPROVE: "it goes on",
+    Option.REJECT: "it goes back, with your advice",
     Option.RETRY: "its next run gets your advice",
     Option.RAISE_LIMIT: "it goes on, its runs count anew",
     Option.REASSIGN: "it goes to another role",
@@ -19,11 +21,18 @@ _MEANING: Mapping[Option, str] = {
 }
 _TYPED: Mapping[Option, str] = {
     Option.ANSWER: "answer --advice 'your answer'",
+    Option.APPROVE: "approve",
+    Option.REJECT: "reject --advice 'what is wrong'",
     Option.RETRY: "retry --advice 'your advice'",
     Option.RAISE_LIMIT: "raise-limit",
     Option.REASSIGN: "reassign --role ROLE",
     Option.SPLIT: "split --into 'part 1' --into 'part 2'",
     Option.CLOSE: "close --reason 'why not'",
+}
+_CLOSED_BY_HAND: Mapping[Option, str] = {
+    Option.ANSWER: "Closing this decision by hand lets it go on too, with the reason as your answer.",
+    Option.APPROVE: "Closing this decision by hand approves too.",
+    Option.RETRY: "Closing this decision by hand lets it go on too, with the reason as your advice.",
 }
 _LONGEST_ERROR = 4000
 """Characters of an error that a decision's text holds."""
@@ -62,8 +71,7 @@ def _parts(escalation: Escalation, offer: Offer, decision: BeadKey) -> Iterator[
     if untold:
         yield "\n".join(["Why its runs failed, the newest last:", *map(_error_item, untold)])
     yield "\n".join(["What you can decide:", *_choices(escalation, offer, decision)])
-    words = "answer" if by_hand(offer.options) is Option.ANSWER else "advice"
-    yield f"Closing this decision by hand lets it go on too, with the reason as your {words}."
+    yield _CLOSED_BY_HAND.get(by_hand(offer.options), _CLOSED_BY_HAND[Option.RETRY])
 
 
 def _error_item(error: ErrorRecord) -> str:
@@ -79,4 +87,4 @@ def _choices(escalation: Escalation, offer: Offer, decision: BeadKey) -> Iterato
 
 def by_hand(options: tuple[Option, ...]) -> Option:
     """Return what closing a decision by hand means: that the bead goes on."""
-    return Option.ANSWER if Option.ANSWER in options else Option.RETRY
+    return next((option for option in (Option.ANSWER, Option.APPROVE) if option in options), Option.RETRY)

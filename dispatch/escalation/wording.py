@@ -3,6 +3,7 @@
 from dispatch.models.bead import Bead
 from dispatch.models.decision import EscalationKind
 from dispatch.models.settling import Escalation
+from dispatch.models.workflow import Execution, Node, NodeKind
 
 
 def worn_out(bead: Bead, failures: int, last_error: str) -> Escalation:
@@ -51,6 +52,34 @@ def settle_broken(bead: Bead, run: str, cause: str) -> Escalation:
         body=detail,
         detail=detail,
     )
+
+
+def asked_by_workflow(bead: Bead, execution: Execution, why_stuck: str) -> Escalation | None:
+    """Return what the workflow of a bead asks a human; None: it asks nothing. `why_stuck` is empty when it is not."""
+    if why_stuck:
+        return _lost_its_way(bead, execution, why_stuck)
+    node = execution.current
+    return _approval(bead, execution, node) if node is not None and node.kind is NodeKind.APPROVAL else None
+
+
+def _approval(bead: Bead, execution: Execution, node: Node) -> Escalation:
+    """A bead whose workflow asks a human whether the work is good."""
+    asked_for = node.instructions.strip()
+    said = [f"- {review.by} ({review.node}): {review.verdict}. {review.summary}" for review in execution.reviews]
+    body = [bead.title, asked_for, "\n".join(["What was said of the work:", *said]) if said else ""]
+    return Escalation(
+        kind=EscalationKind.APPROVAL,
+        reason=f"its workflow {execution.workflow.name} asks for an approval at {execution.node}",
+        title=f"Approve {bead.id}: {bead.title}",
+        body="\n\n".join(filter(None, body)),
+        detail="\n\n".join(filter(None, body[1:])),
+    )
+
+
+def _lost_its_way(bead: Bead, execution: Execution, why: str) -> Escalation:
+    """A bead that does not get on in its workflow: it goes round, or fails where no edge leads on."""
+    reason = f"its workflow {execution.workflow.name} does not get on"
+    return _about(bead, EscalationKind.WORKFLOW, reason, detail=f"{why[:1].upper()}{why[1:]}.")
 
 
 def returned(bead: Bead, reason: str, returned_to: str | None) -> Escalation:

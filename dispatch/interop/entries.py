@@ -44,11 +44,14 @@ class BeadEntry:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEntry:
-    """A fact that the tracker remembers about the project; not work. `text` is the JSON of its line."""
+    """A fact that the tracker remembers about the project; not work. `text` is the JSON of its line.
+
+    `value` is any JSON value.
+    """
 
     line: int
     key: str
-    value: str
+    value: Any
     text: str
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dispatch.interop.edges import take_dependencies
 from dispatch.interop.entries import BeadEntry, Entry, MemoryEntry, Problem
-from dispatch.interop.fields import FieldReader, shown
+from dispatch.interop.fields import FieldReader, shown, storable
 from dispatch.interop.intake import take_bead
 from dispatch.interop.lines import is_utf16, numbered_lines, parse_object
 
@@ -58,7 +58,7 @@ def _read_bead(number: int, text: str, document: dict[str, Any], seen: dict[tupl
 
 def _read_memory(number: int, text: str, document: dict[str, Any], seen: dict[tuple[str, str], int]) -> Iterator[Entry]:
     reader = FieldReader(document, number)
-    key, value = reader.text("key"), reader.text("value")
+    key, value = reader.text("key"), _memory_value(reader)
     if not key and reader.refusal is None:
         reader.refuse("this memory has no key", "write one")
     if reader.refusal is None:
@@ -66,6 +66,12 @@ def _read_memory(number: int, text: str, document: dict[str, Any], seen: dict[tu
     yield from reader.problems
     if reader.refusal is None:
         yield MemoryEntry(number, key, value, text)
+
+
+def _memory_value(reader: FieldReader) -> Any:
+    """Return what is remembered: any JSON value, cleaned; a missing one is an empty text."""
+    value = reader.document.get("value", "")
+    return reader.cleaned(value, "value") if isinstance(value, str) else storable(value)
 
 
 def _note_repetition(reader: FieldReader, number: int, key: tuple[str, str], seen: dict[tuple[str, str], int]) -> None:

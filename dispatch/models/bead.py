@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -100,6 +100,16 @@ class Bead:
     """The commits that its agents made and that were not on the target branch when its last run ended."""
     triaged_at: datetime | None = None
     """When it last went to triage, because two agents had passed it to and fro."""
+    workflow: str = ""
+    """The workflow that it is in, or is to begin."""
+    node: str = ""
+    """Where it is in its workflow; `done` while its work lands."""
+    step_size: int = 1
+    """How many runs its next step has: more than one where a node of its workflow asks for several reviewers."""
+    step_reads: bool = False
+    """Whether those runs only look at the work."""
+    node_timeout: timedelta | None = None
+    """The limit that the node of its workflow sets for its runs."""
     hop_allowance: int = 0
     """By so many runs its limit is higher than that of others: a human let it go on after them."""
 

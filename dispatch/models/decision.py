@@ -10,6 +10,7 @@ from enum import StrEnum
 from dispatch.models.identity import BeadId, BeadKey, ProjectId
 from dispatch.models.progress import NO_COMMITS, CommitRange
 from dispatch.models.run import ErrorRecord
+from dispatch.models.workflow import Verdict
 
 DECISION_TYPE = "decision"
 DECISION_LABELS = ("ceo-review", "escalation", "human")
@@ -37,6 +38,10 @@ class EscalationKind(StrEnum):
     """Its agent asks."""
     UNSETTLED = "unsettled"
     """What its run reported cannot be settled."""
+    WORKFLOW = "workflow"
+    """It found no way on in its workflow."""
+    APPROVAL = "approval"
+    """Its workflow asks whether the work is good."""
     RETURNED = "returned"
     """Somebody gave it back, for a reason of his own."""
 
@@ -45,6 +50,8 @@ class Option(StrEnum):
     """What a human can decide."""
 
     ANSWER = "answer"
+    APPROVE = "approve"
+    REJECT = "reject"
     RETRY = "retry"
     RAISE_LIMIT = "raise-limit"
     REASSIGN = "reassign"
@@ -88,7 +95,8 @@ class RulingEffect:
     """What a ruling does to the bead: `closes` it with a reason, or lets it go on.
 
     Going on, its failures in a row are forgotten, and it goes at once. `renews_limit`: its runs so far no longer count
-    against its limit. `role`: it goes to that role. `advice` is what its next run is told.
+    against its limit. `role`: it goes to that role. `advice` is what its next run is told. `verdict` is what a human
+    says of the work, where its workflow asks for that.
     """
 
     closes: bool = False
@@ -96,6 +104,7 @@ class RulingEffect:
     renews_limit: bool = False
     role: str = ""
     advice: str = ""
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

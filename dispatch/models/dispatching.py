@@ -37,15 +37,17 @@ class StatusNote:
 class Supply:
     """Who could work now: the idle agents of fresh incarnations, least recently used first, and what is in use.
 
-    `served_roles` are those of any fresh incarnation, busy ones included; `open_by_role` and `open_by_project` count
-    open runs, `wanted` the wishes for a tick so far, and `noted` is what the round before noted. `now` is the moment
-    of the look; `readiness`, `failing` and `spent` (today) are what the guards of projects know then.
+    `served_roles` are those of any fresh incarnation, busy ones included, and `agents_by_role` the number of agents
+    that serve each; `open_by_role` and `open_by_project` count open runs, `wanted` the wishes for a tick so far, and
+    `noted` is what the round before noted. `now` is the moment of the look; `readiness`, `failing` and `spent` (today)
+    are what the guards of projects know then.
     """
 
     agents: tuple[Agent, ...]
     served_roles: frozenset[str]
     open_by_role: Mapping[str, int]
     projects: tuple[Project, ...]
+    agents_by_role: Mapping[str, int] = field(default_factory=dict)
     open_by_project: Mapping[ProjectId, int] = field(default_factory=dict)
     noted: frozenset[StatusNote] = frozenset()
     paused: bool = False
@@ -87,13 +89,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The decision to give a bead to agents: one for each run of the step, the first one writes its branch."""
+    """The decision to give a bead to agents: one for each run of the step.
+
+    The first one writes its branch, unless all of them only look at the work (`reads`).
+    """
 
     bead: BeadKey
     agents: tuple[Agent, ...]
     role: str
     timeout: timedelta
     reason: str
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

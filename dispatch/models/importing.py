@@ -12,7 +12,7 @@ class BeadRecord:
     """A bead to keep: its document as text and parsed, what was read of it, and what routing makes of it.
 
     `role_hint`, `role_reason` and `role_problem` are those of `Bead`; `timeout` is the limit that its metadata sets for
-    its runs.
+    its runs. `workflow` is the one that it asks for.
     """
 
     bead: Bead
@@ -22,6 +22,7 @@ class BeadRecord:
     role_hint: str = ""
     role_reason: str = ""
     role_problem: str = ""
+    workflow: str = ""
     timeout: timedelta | None = None
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from dispatch.models.outcome import Outcome
 from dispatch.models.progress import NO_COMMITS, CommitRange
+from dispatch.models.session import Turn
 
 PROTOCOL_VERSION = 1
 
@@ -68,6 +69,8 @@ class AssignedProject(_Message):
     id: str
     target_branch: str
     test_command: tuple[str, ...] = ()
+    build_command: tuple[str, ...] = ()
+    agents_md: str = ""
 
 
 class FinishedDependency(_Message):
@@ -92,6 +95,42 @@ class HumanAdvice(_Message):
     advice: str
 
 
+class AssignedReview(_Message):
+    """What a reviewer, or a human, said of the bead's work since it was last written at."""
+
+    node: str
+    by: str
+    verdict: str
+    summary: str = ""
+
+
+class AssignedNode(_Message):
+    """Where the bead is in its workflow: what kind of work the node asks for, and how often it was done before.
+
+    `attempt` and `cycle` start at 1: the tries at this node in a row, and the times that the bead came round to one.
+    """
+
+    workflow: str
+    node: str
+    kind: str
+    instructions: str = ""
+    attempt: int = 1
+    cycle: int = 1
+    reviewers: int = 1
+    reviews: tuple[AssignedReview, ...] = ()
+
+
+class AssignedSession(_Message):
+    """The bead's conversation. `id` is the agent program's own session, if this run can resume that; `turns` are ours.
+
+    Without an `id` the prompt holds the turns.
+    """
+
+    id: str = ""
+    started_at: datetime | None = None
+    turns: tuple[Turn, ...] = ()
+
+
 class Assignment(_Message):
     """Everything an agent is told about its work. `workspace` is a git worktree of its own; `attempt` starts at 1."""
 
@@ -108,6 +147,10 @@ class Assignment(_Message):
     errors: tuple[PastError, ...] = ()
     advice: tuple[HumanAdvice, ...] = ()
     warnings: tuple[str, ...] = ()
+    memory: str = ""
+    lessons: str = ""
+    workflow: AssignedNode | None = None
+    session: AssignedSession | None = None
 
 
 class _AgentEvent(BaseModel):
@@ -144,17 +187,52 @@ class UsageEvent(_AgentEvent):
 
 
 class ResultEvent(_AgentEvent):
-    """How the agent says it ended. Without one the exit code decides: 0 with a change is completed, else failed."""
+    """How the agent says it ended. Without one the exit code decides: 0 with a change is completed, else failed.
+
+    An agent that looks at the work of others says its `verdict`; completed without one, it approves.
+    """
 
     type: Literal["result"] = "result"
     outcome: Literal["completed", "failed", "needs_input"]
     summary: str = ""
     nothing_to_do: bool = False
+    verdict: Literal["", "approved", "rejected"] = ""
     cause: str = ""
     question: str = ""
 
 
-AgentEvent = Annotated[ActionEvent | ProgressEvent | UsageEvent | ResultEvent, Field(discriminator="type")]
+class SessionEvent(_AgentEvent):
+    """What the agent program calls its own session: the next run of the bead by the same runner and role resumes it.
+
+    It does so on this host only, unless the program keeps its sessions where it finds them from `everywhere`.
+    """
+
+    type: Literal["session"] = "session"
+    id: str = Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")
+    everywhere: bool = False
+
+
+class LessonEvent(_AgentEvent):
+    """The agent learned something that later runs in this project should know. The first ten of a run are kept."""
+
+    type: Literal["lesson"] = "lesson"
+    category: str = ""
+    title: str = ""
+    detail: str = ""
+
+
+class MessageEvent(_AgentEvent):
+    """A turn of the conversation, kept for the next run of the bead: for agents without a session of their own."""
+
+    type: Literal["message"] = "message"
+    role: Literal["user", "assistant", "tool"]
+    text: str
+
+
+AgentEvent = Annotated[
+    ActionEvent | ProgressEvent | UsageEvent | ResultEvent | SessionEvent | LessonEvent | MessageEvent,
+    Field(discriminator="type"),
+]
 
 AGENT_EVENT: TypeAdapter[AgentEvent] = TypeAdapter(AgentEvent)
 """Reads one line of an agent's standard output."""

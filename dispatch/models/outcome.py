@@ -17,10 +17,14 @@ class _Outcome(BaseModel):
 
 
 class Completed(_Outcome):
-    """The work is done: the run's commit holds it, or nothing needed doing (`nothing_to_do`)."""
+    """The work is done: the run's commit holds it, or nothing needed doing (`nothing_to_do`).
+
+    A run that looks at the work of others says its `verdict`; without one it approves.
+    """
 
     kind: Literal["completed"] = "completed"
     nothing_to_do: bool = False
+    verdict: Literal["", "approved", "rejected"] = ""
 
 
 class Failed(_Outcome):

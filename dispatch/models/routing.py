@@ -16,11 +16,12 @@ class Route:
 
     `role` is empty when it says nothing, and `UNCLEAR_BUG` for a bug that nothing sorts. `reason` is the sentence that
     says how the role was found. `problem` is a phrase for what is wrong with the wish, `cure` a sentence for what to
-    do; both are empty when nothing is.
+    do; both are empty when nothing is. `workflow` is the one that it goes through, if any.
     """
 
     role: str = ""
     reason: str = ""
+    workflow: str = ""
     problem: str = ""
     cure: str = ""
 

@@ -10,6 +10,7 @@ from dispatch.models.identity import AgentId, BeadId
 from dispatch.models.progress import NO_COMMITS, CommitRange
 from dispatch.models.run import ActionRecord, ErrorRecord, Run
 from dispatch.models.states import BeadEvent
+from dispatch.models.workflow import Execution, WorkflowMove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +43,14 @@ class Past:
 class JoinedStep:
     """A step whose runs have all ended: the bead as it is, and the settled runs in their order.
 
-    `past` is there when it was asked for.
+    `size` is how many runs it had, those included that were taken back. `execution` is where the bead is in its
+    workflow, if it is in one. `past` is there when it was asked for.
     """
 
     bead: Bead
     runs: Sequence[Run]
+    size: int = 1
+    execution: Execution | None = None
     past: Past | None = None
 
 
@@ -86,7 +90,8 @@ class BeadEffect:
     """What happens to a bead: one guarded move, and what is written with it.
 
     `hops` is added to the bead's count, `failures` replaces it. `cooldown` keeps the bead from going again for so long.
-    `commits` replaces the range of the bead's commits where there is one.
+    `commits` replaces the range of the bead's commits where there is one. `workflow` is where it goes in its workflow.
+    `overcame`: earlier runs failed where this one did not, which is worth a lesson.
     """
 
     event: BeadEvent
@@ -100,6 +105,8 @@ class BeadEffect:
     escalation: Escalation | None = None
     triage: Triage | None = None
     commits: CommitRange | None = None
+    workflow: WorkflowMove | None = None
+    overcame: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,10 @@ class BeadEvent(StrEnum):
     LAND = "land"
     BOUNCE = "bounce"
     ADOPT = "adopt"
+    RELEASE = "release"
+    """The end of a workflow at which no run was: its work lands."""
+    CONCLUDE = "conclude"
+    """The same where nothing is to land."""
 
 
 class StopReason(StrEnum):
@@ -131,5 +135,7 @@ BEAD_MOVES: Mapping[BeadEvent, Move] = {
     BeadEvent.FINISH: _move(BeadStatus.IN_PROGRESS, to=BeadStatus.CLOSED),
     BeadEvent.LAND: _move(BeadStatus.LANDING, to=BeadStatus.CLOSED),
     BeadEvent.BOUNCE: _move(BeadStatus.LANDING, to=BeadStatus.OPEN),
+    BeadEvent.RELEASE: _move(BeadStatus.OPEN, to=BeadStatus.LANDING),
+    BeadEvent.CONCLUDE: _move(BeadStatus.OPEN, to=BeadStatus.CLOSED),
     BeadEvent.ADOPT: _move(BeadStatus.IN_PROGRESS, BeadStatus.HOOKED, to=BeadStatus.OPEN),
 }

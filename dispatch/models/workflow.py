@@ -4,9 +4,11 @@ Source: SPEC, "Workflows"; `docs/workflows.md` for how one is written.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from dispatch.models.bead import Bead
 
 DONE = "done"
 """The target of an edge that ends a workflow: the bead's work lands, and it closes."""
@@ -39,6 +41,17 @@ class Condition(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     TIMEOUT = "timeout"
+
+
+class Turn(StrEnum):
+    """Who has to do something about a bead in a workflow."""
+
+    NONE = ""
+    """It is in no workflow."""
+    ENGINE = "engine"
+    """It has to begin, or is through."""
+    AGENT = "agent"
+    HUMAN = "human"
 
 
 class Quorum(StrEnum):
@@ -84,7 +97,7 @@ class Workflow:
     """A definition that was checked: every edge leads somewhere, every node is reached, and each has a way out.
 
     `types`, `labels` and `title_words` say which beads it is for, where workflows are chosen by the beads themselves.
-    `cycle_limit` is how often a bead may come back to a node it has left before a human is asked.
+    `cycle_limit` is how often a bead may come back to any one node before a human is asked.
     """
 
     name: str
@@ -126,9 +139,9 @@ class Votes:
 class Execution:
     """Where a bead is in its workflow. The definition is the one it started with, whatever the files say now.
 
-    `node` is `DONE` while the work is landing. `attempts` counts the failures of this node in a row, `cycles` how often
-    the bead came back to a node it had left; `writer` is the last node that wrote its branch. `reviews` are what was
-    said of the work since then.
+    `node` is `DONE` while the work is landing. `attempts` counts the failures of this node in a row; `visited` are the
+    nodes that the bead left since a human last let it go on, and `cycles` is how often it came back to the one it came
+    back to most. `writer` is the last node that wrote its branch, `reviews` are what was said of the work since then.
     """
 
     workflow: Workflow
@@ -166,6 +179,31 @@ class WorkflowMove:
     votes: Votes | None = None
     escalates: str = ""
 
+    def applied_to(self, execution: Execution) -> Execution:
+        """Return the execution as it is after the move."""
+        return replace(
+            execution,
+            node=self.target,
+            attempts=self.attempts,
+            cycles=self.cycles,
+            visited=self.visited,
+            writer=self.writer,
+            reviews=self.reviews,
+        )
+
     @property
-    def stays(self) -> bool:
-        return self.target == self.source
+    def is_through(self) -> bool:
+        """Whether the workflow ends, and nobody has to look first."""
+        return self.target == DONE and not self.escalates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueBead:
+    """A bead whose workflow no run moves on, and where it is: nowhere yet (None), through, or at an approval.
+
+    `is_overdue`: a human had as much time as its node gives.
+    """
+
+    bead: Bead
+    execution: Execution | None
+    is_overdue: bool = False

@@ -8,6 +8,7 @@ from dispatch.models.bead import HUMAN_LABELS, NEVER_DISPATCHED_TYPES, Bead
 from dispatch.models.dispatching import Supply
 from dispatch.models.run import Run
 from dispatch.models.states import BeadStatus
+from dispatch.models.workflow import DONE
 
 READY = "It is ready and goes with the next tick."
 
@@ -58,10 +59,12 @@ def _reasons(situation: Situation) -> Iterator[str]:
         _paused,
         lambda found: found.unready,
         _never,
+        _in_workflow,
         _cooling,
         lambda found: found.breaker,
         lambda found: found.spent,
         _agents,
+        _gathering,
         _caps,
     ):
         reason = rule(situation)
@@ -101,6 +104,15 @@ def _never(situation: Situation) -> str | None:
         return "It is pinned: it stays as a note."
     if bead.ephemeral:
         return "It is ephemeral: it is not work."
+    return None
+
+
+def _in_workflow(situation: Situation) -> str | None:
+    bead = situation.bead
+    if bead.workflow and not bead.node:
+        return f"Its workflow {bead.workflow} begins with the next tick."
+    if bead.node == DONE:
+        return f"Its workflow {bead.workflow} is through; the next tick ends it."
     return None
 
 
@@ -156,6 +168,16 @@ def _unserved(situation: Situation, role: str) -> str:
     if opened > situation.now:
         return f"{nobody}; any agent may take it from {opened:%Y-%m-%d %H:%M:%S} UTC on."
     return f"{nobody}; it has waited for one, and any agent may take it now."
+
+
+def _gathering(situation: Situation) -> str | None:
+    supply, role = situation.supply, situation.role
+    if role is None:
+        return None
+    needed = min(situation.bead.step_size, supply.agents_by_role.get(role, 1))
+    idle = sum(role in agent.roles for agent in supply.agents)
+    too_few = 0 < idle < needed
+    return f"Its step needs {needed} agents of the role {role} at once; {idle} are idle." if too_few else None
 
 
 def _caps(situation: Situation) -> str | None:

@@ -17,6 +17,7 @@ from dispatch.models.messages import ResultMessage
 from dispatch.models.run import PendingTask, Run
 from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, LookBack, Past, Settled
 from dispatch.models.states import BeadEvent
+from dispatch.models.workflow import Execution
 from dispatch.ports import MessageBus
 from dispatch.results.judging import judge, judge_landing
 from dispatch.results.limits import inform
@@ -63,6 +64,12 @@ class Wishes(Protocol):
     def want(self, *, queued_for: timedelta) -> bool: ...
 
 
+class Executions(Protocol):
+    """Where beads are in their workflows."""
+
+    def execution(self, key: BeadKey) -> Execution | None: ...
+
+
 class ResultStore(Protocol):
     """The part of the store that the handler uses."""
 
@@ -72,6 +79,8 @@ class ResultStore(Protocol):
     def running(self) -> Reports: ...
     @property
     def rescue(self) -> Wishes: ...
+    @property
+    def workflows(self) -> Executions: ...
 
 
 class ResultHandler:
@@ -86,6 +95,7 @@ class ResultHandler:
         self._records = store.settling
         self._reports = store.running
         self._wishes = store.rescue
+        self._workflows = store.workflows
         self._bus = bus
         self._settings = settings
         self._dispatch_here = go_on
@@ -182,9 +192,11 @@ class ResultHandler:
 
     def landed(self, bead: Bead, result: DecidedLanding) -> BeadEffect:
         """Apply what a landing came to."""
-        effect = judge_landing(bead, result, self._settings)
+        execution = self._workflows.execution(bead.key) if bead.node else None
+        effect = judge_landing(bead, result, self._settings, execution=execution)
         if isinstance(effect, LookBack):
-            effect = judge_landing(bead, result, self._settings, self._records.look_back(bead.key, effect))
+            past = self._records.look_back(bead.key, effect)
+            effect = judge_landing(bead, result, self._settings, past, execution)
         assert isinstance(effect, BeadEffect), "it has all it asked for"
         self._records.finish_landing(bead.key, effect)
         self.go_on()

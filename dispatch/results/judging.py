@@ -1,9 +1,9 @@
 """What each outcome means for its bead: one `match`, no I/O. Source: PROTOCOL, "States"; SPEC, "Runs"."""
 
 from dataclasses import replace
-from datetime import timedelta
 
-from dispatch.escalation import asked, worn_out
+from dispatch.escalation import asked, asked_by_workflow
+from dispatch.lessons import has_overcome
 from dispatch.models.bead import Bead
 from dispatch.models.landing import AlreadyLanded, Conflict, DecidedLanding, Landed, RedTests
 from dispatch.models.outcome import (
@@ -15,21 +15,52 @@ from dispatch.models.outcome import (
     NeedsInput,
     Outcome,
     TimedOut,
-    counts_as_hop,
-    error_text,
 )
 from dispatch.models.progress import CommitRange
 from dispatch.models.run import Run
-from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, LookBack, Past
+from dispatch.models.settling import BeadEffect, JoinedStep, LookBack, Past
 from dispatch.models.states import BeadEvent
+from dispatch.models.workflow import Condition, Execution, WorkflowMove
+from dispatch.results.going_on import failed, finished, returned, sent_back
 from dispatch.results.limits import hold_to_limits
-from dispatch.settings import Landing, Settings
+from dispatch.settings import Settings
+from dispatch.workflow.moving import advance, bounce
+from dispatch.workflow.votes import condition_of, reviews_of, votes_of
 
 
 def judge(joined: JoinedStep, settings: Settings) -> BeadEffect | LookBack:
     """Decide what the end of a step does to its bead; a `LookBack` when that takes its past, and it is not there."""
-    effect = replace(_judge_outcome(joined, settings), commits=_commits_of(joined))
+    execution = joined.execution
+    in_workflow = execution is not None and execution.current is not None
+    effect = _judge_node(joined, execution, settings) if in_workflow and execution else _judge_outcome(joined, settings)
+    effect = replace(effect, commits=_commits_of(joined), overcame=has_overcome(joined.bead, effect))
     return hold_to_limits(joined.bead, effect, joined.past, settings)
+
+
+def _judge_node(joined: JoinedStep, execution: Execution, settings: Settings) -> BeadEffect:
+    """Decide by the workflow what the end of a step does: the outcome says which edge is taken."""
+    node = execution.current
+    assert node is not None, "a bead in a workflow was asked about"
+    condition = condition_of(node, joined.runs, joined.size)
+    if condition is None or any(isinstance(run.outcome, NeedsInput) for run in joined.runs):
+        return _judge_outcome(joined, settings)
+    votes = votes_of(joined.runs) if joined.size > 1 or reviews_of(node, joined.runs) else None
+    move = advance(execution, condition, reviews=reviews_of(node, joined.runs), votes=votes)
+    effect = replace(_effect_of(joined, move, settings), workflow=move)
+    asks = asked_by_workflow(joined.bead, move.applied_to(execution), move.escalates)
+    return replace(effect, escalation=effect.escalation or asks)
+
+
+def _effect_of(joined: JoinedStep, move: WorkflowMove, settings: Settings) -> BeadEffect:
+    bead, moved_to, outcome = joined.bead, _work_of(joined), _telling(joined).outcome
+    assert outcome is not None, "a joined run has an outcome"
+    if move.condition in (Condition.FAILURE, Condition.TIMEOUT):
+        return failed(bead, outcome, moved_to, settings)
+    if move.is_through:
+        return finished(bead, moved_to, settings, reason=outcome.summary)
+    voted = f" ({move.votes})" if move.votes is not None else ""
+    told = f"Its node {move.source} came to {move.condition}{voted}; it goes on at {move.target}."
+    return replace(returned(bead, told, moved_to), hops=1, failures=0)
 
 
 def _judge_outcome(joined: JoinedStep, settings: Settings) -> BeadEffect:
@@ -39,16 +70,17 @@ def _judge_outcome(joined: JoinedStep, settings: Settings) -> BeadEffect:
     moved_to = _work_of(joined)
     match outcome:
         case Completed():
-            return _completed(joined.bead, run, outcome, moved_to, settings)
+            reason = outcome.summary or ("" if moved_to or joined.bead.head_sha else "Nothing needed doing.")
+            return finished(joined.bead, moved_to, settings, reason=reason)
         case Failed() | TimedOut() | Looped():
-            return _failed(joined.bead, outcome, moved_to, settings)
+            return failed(joined.bead, outcome, moved_to, settings)
         case NeedsInput(question=question):
             escalation = asked(joined.bead, question)
-            return _returned(joined.bead, f"Its agent asks: {question}", moved_to, escalation)
+            return returned(joined.bead, f"Its agent asks: {question}", moved_to, escalation)
         case Cancelled(cause=cause):
-            return _returned(joined.bead, f"Its run was ended: {cause}.", moved_to)
+            return returned(joined.bead, f"Its run was ended: {cause}.", moved_to)
         case Lost():
-            return _returned(joined.bead, "Its run was lost with its worker.", moved_to)
+            return returned(joined.bead, "Its run was lost with its worker.", moved_to)
 
 
 def _work_of(joined: JoinedStep) -> str | None:
@@ -88,63 +120,28 @@ def _severity(outcome: Outcome | None) -> int:
             return 3
 
 
-def _completed(bead: Bead, run: Run, outcome: Completed, moved_to: str | None, settings: Settings) -> BeadEffect:
-    work = moved_to or bead.head_sha
-    lands = work is not None and settings.project(bead.project_id).landing is Landing.MERGE
-    if lands:
-        return BeadEffect(
-            event=BeadEvent.AWAIT_LANDING,
-            reason=outcome.summary or "The work is done.",
-            head_sha=moved_to,
-            hops=1,
-            failures=bead.failures,
-        )
-    reason = outcome.summary or ("Nothing needed doing." if moved_to is None else "The work is done.")
-    return BeadEffect(event=BeadEvent.FINISH, reason=reason, head_sha=moved_to, close_reason=reason, hops=1, failures=0)
-
-
-def _failed(bead: Bead, outcome: Outcome, moved_to: str | None, settings: Settings) -> BeadEffect:
-    error = error_text(outcome) or outcome.kind
-    return _sent_back(
-        bead, BeadEvent.RETURN, error, settings, head_sha=moved_to, hops=1 if counts_as_hop(outcome) else 0
-    )
-
-
-def _returned(bead: Bead, reason: str, moved_to: str | None, escalation: Escalation | None = None) -> BeadEffect:
-    return BeadEffect(
-        event=BeadEvent.RETURN, reason=reason, head_sha=moved_to, failures=bead.failures, escalation=escalation
-    )
-
-
-def _sent_back(
-    bead: Bead, event: BeadEvent, error: str, settings: Settings, *, head_sha: str | None = None, hops: int = 0
-) -> BeadEffect:
-    failures = bead.failures + 1
-    spent = failures >= settings.guards.max_failures
-    return BeadEffect(
-        event=event,
-        reason=error.splitlines()[0],
-        head_sha=head_sha,
-        hops=hops,
-        failures=0 if spent else failures,
-        cooldown=cooldown(failures, settings),
-        error=error,
-        escalation=worn_out(bead, failures, error) if spent else None,
-    )
-
-
-def cooldown(failures: int, settings: Settings) -> timedelta:
-    """Return how long a bead waits after its n-th failure in a row: first x 2^(n-1), at most the longest."""
-    first, longest = settings.guards.cooldown
-    doubled: timedelta = first * (1 << min(failures - 1, 30))
-    return min(doubled, longest)
-
-
 def judge_landing(
-    bead: Bead, result: DecidedLanding, settings: Settings, past: Past | None = None
+    bead: Bead,
+    result: DecidedLanding,
+    settings: Settings,
+    past: Past | None = None,
+    execution: Execution | None = None,
 ) -> BeadEffect | LookBack:
-    """Decide what a landing does to its bead; a `LookBack` when that takes its past, and it is not there."""
-    return hold_to_limits(bead, _judge_landing(bead, result, settings), past, settings)
+    """Decide what a landing does to its bead; a `LookBack` when that takes its past, and it is not there.
+
+    `execution` is where the bead is in its workflow, if it is in one.
+    """
+    effect = _judge_landing(bead, result, settings)
+    if effect.event is BeadEvent.BOUNCE and execution is not None and execution.ended_at is None:
+        effect = replace(effect, workflow=bounce(execution))
+    return hold_to_limits(bead, replace(effect, overcame=has_overcome(bead, effect)), past, settings)
+
+
+def judge_through(bead: Bead, settings: Settings) -> BeadEffect:
+    """Decide what the end of a workflow does to a bead that no run holds, as after a human's approval."""
+    effect = finished(bead, None, settings, reason="Its workflow is through.")
+    event = BeadEvent.RELEASE if effect.event is BeadEvent.AWAIT_LANDING else BeadEvent.CONCLUDE
+    return replace(effect, event=event, hops=0)
 
 
 def _judge_landing(bead: Bead, result: DecidedLanding, settings: Settings) -> BeadEffect:
@@ -155,8 +152,8 @@ def _judge_landing(bead: Bead, result: DecidedLanding, settings: Settings) -> Be
             return BeadEffect(event=BeadEvent.LAND, reason=reason, head_sha=sha, close_reason=reason)
         case Conflict(output=output):
             error = f"landing: the work conflicts with {branch}; rebase onto it and resolve\n{output}"
-            return _sent_back(bead, BeadEvent.BOUNCE, error, settings)
+            return sent_back(bead, BeadEvent.BOUNCE, error, settings)
         case RedTests(output=output, exit_code=code):
             how = f"exit {code}" if code is not None else "they did not end in time"
             error = f"landing: the project's tests fail on top of {branch} ({how})\n{output}"
-            return _sent_back(bead, BeadEvent.BOUNCE, error, settings)
+            return sent_back(bead, BeadEvent.BOUNCE, error, settings)

@@ -49,7 +49,8 @@ def _wanted(bead: Bead, effect: BeadEffect, settings: Settings) -> LookBack:
         return LookBack()
     hops = bead.hops + effect.hops
     # A bead that was at triage before goes to a human when it goes to and fro again, who is told what was done.
-    agents = hops >= PING_PONG_RUNS
+    # In a workflow it is meant to go from one to another and back, as often as the cycle limit says.
+    agents = hops >= PING_PONG_RUNS and not bead.node
     again = agents and bead.triaged_at is not None
     return LookBack(actions=again or _is_at_limit(bead, hops, settings), agents=agents)
 

@@ -11,6 +11,7 @@ from dispatch.routing.personas import (
     instructions_of,
     known_personas,
     role_instructions,
+    role_names,
     role_of_persona,
 )
 from dispatch.routing.router import Router
@@ -37,5 +38,6 @@ __all__ = [
     "is_auto_filed",
     "known_personas",
     "role_instructions",
+    "role_names",
     "role_of_persona",
 ]

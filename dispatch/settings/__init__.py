@@ -1,9 +1,10 @@
 """The configuration: dispatch.toml < environment (DISPATCH_*) < flags; frozen, read once by `load_settings`."""
 
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, format_duration, parse_duration
+from dispatch.settings.fields import EVIDENCE_FLAGS, normal_name
+from dispatch.settings.lessons import LessonSettings
 from dispatch.settings.load import load_settings
 from dispatch.settings.model import (
-    EVIDENCE_FLAGS,
     BugEvidenceSettings,
     CapSettings,
     DispatchMode,
@@ -21,9 +22,10 @@ from dispatch.settings.model import (
     Settings,
     WorkerSettings,
     Workspace,
-    normal_name,
 )
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
+from dispatch.settings.sessions import SessionSettings
+from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
 
 __all__ = [
     "DEFAULT_TASK_TIMEOUT",
@@ -35,6 +37,7 @@ __all__ = [
     "Fallback",
     "GuardSettings",
     "Landing",
+    "LessonSettings",
     "Pool",
     "ProjectCapSettings",
     "ProjectSettings",
@@ -42,9 +45,12 @@ __all__ = [
     "RoleSettings",
     "RunnerKind",
     "RunnerSettings",
+    "SessionSettings",
     "SettingOrigin",
     "Settings",
     "WorkerSettings",
+    "WorkflowChoice",
+    "WorkflowSettings",
     "Workspace",
     "explain",
     "format_duration",

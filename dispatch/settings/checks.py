@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from dispatch.settings.addresses import is_amqp
 from dispatch.settings.durations import format_duration
-from dispatch.settings.model import RunnerKind, RunnerSettings, Settings, normal_name
+from dispatch.settings.fields import normal_name
+from dispatch.settings.model import RunnerKind, RunnerSettings, Settings
 from dispatch.settings.nearest import did_you_mean
 from dispatch.settings.toml_lines import KeyPath
 
@@ -34,6 +35,13 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _names(settings)
     if settings.home.exists() and not settings.home.is_dir():
         yield Finding(("home",), f"the home {settings.home} is not a directory", "Name a directory, or a new one.")
+    directory = settings.workflows.directory
+    if directory is not None and not directory.is_dir():
+        yield Finding(
+            ("workflows", "directory"),
+            f"there is no directory {directory} with definitions of workflows",
+            "Make it, or correct the path; it is relative to the configuration file.",
+        )
     yield from _times(settings)
     yield from _servers(settings)
     for name, runner in settings.runners.items():

@@ -1,28 +1,37 @@
 """What can be configured: one frozen model, with the questions the other rooms ask of it."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from dispatch.settings.addresses import BROKERS, RESULT_BACKENDS, find_fault
-from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, DURATION_EXAMPLES, parse_duration
+from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT
+from dispatch.settings.fields import (
+    Arguments,
+    BrokerUrl,
+    DatabaseUrl,
+    Dollars,
+    EvidencePattern,
+    FunctionName,
+    KeyPrefix,
+    OptionalDuration,
+    Patience,
+    PositiveDuration,
+    ResultUrl,
+    Section,
+    Waits,
+    normal_name,
+    refusal,
+)
+from dispatch.settings.lessons import LessonSettings
+from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.toml_lines import KeyPath
-
-EVIDENCE_FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL
-"""How the patterns of `bug_evidence` are read."""
-
-
-NEVER: Final = "never"
-"""What `role_wait` is when no time is long enough."""
-_LONGEST_WAIT = timedelta(days=365)
+from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
 
 
 class DispatchMode(StrEnum):
@@ -69,123 +78,13 @@ class ReadinessMode(StrEnum):
     WARN = "warn"
 
 
-def refusal(problem: str, cure: str) -> PydanticCustomError:
-    """Build the error of a validator here. `problem` is a phrase that follows `key = value`, `cure` a sentence."""
-    return PydanticCustomError("setting", "{problem}. {cure}", {"problem": problem, "cure": cure})
-
-
-def normal_name(name: str) -> str:
-    """Return a role's name in its normal form: lower case, words joined by single hyphens."""
-    return re.sub(r"[\s_-]+", "-", name.strip().lower()).strip("-")
-
-
-def _read_duration(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
-    wrong = refusal("is not a duration", f"Write for example {DURATION_EXAMPLES}.")
-    if not isinstance(value, str | int | float):
-        raise wrong
-    try:
-        return parse_duration(value)
-    except ValueError as unreadable:
-        raise wrong from unreadable
-
-
-def _empty_is_none(value: object) -> object:
-    return None if value == "" else value
-
-
-def _duration_or_never(value: object) -> object:
-    if isinstance(value, str) and value.strip().lower() == NEVER:
-        return NEVER
-    wait = _read_duration(value)
-    if isinstance(wait, timedelta) and wait > _LONGEST_WAIT:
-        raise refusal("is longer than a year", f'Write "{NEVER}".')
-    return wait
-
-
-def _above_zero(value: timedelta) -> timedelta:
-    if value <= timedelta():
-        raise refusal("is not longer than nothing", f"Write a duration above zero, for example {DURATION_EXAMPLES}.")
-    return value
-
-
-def _first_and_longest(value: object) -> object:
-    if not (isinstance(value, list | tuple) and len(value) == 2):
-        raise refusal("is not a pair of durations", 'Write the first and the longest wait: ["10s", "5m"].')
-    return value
-
-
 def _known_landing(value: object) -> object:
     if value == "pr":
         raise refusal("is not in this version", 'Use "merge", or "none" and open the pull request yourself.')
     return value
 
 
-def _argument_list(value: object) -> object:
-    if isinstance(value, str):
-        raise refusal("is a text, not a list", 'Write a list, each element in quotes of its own: ["one", "two"].')
-    return value
-
-
-def _function_name(value: str) -> str:
-    if value and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
-        raise refusal("does not name a function", 'Write "module:function", for example "my_checks:ready".')
-    return value
-
-
-def _database_scheme(url: str) -> str:
-    if url and not re.match(r"(postgres|postgresql|postgresql\+psycopg)://", url):
-        raise refusal("is not the address of a PostgreSQL", "Write postgresql://user:password@host/database.")
-    return url
-
-
-def _server_address(schemes: tuple[str, ...]) -> AfterValidator:
-    def check(url: str) -> str:
-        fault = find_fault(url, schemes) if url else None
-        if fault is not None:
-            raise refusal(fault.problem, fault.cure)
-        return url
-
-    return AfterValidator(check)
-
-
-def _prefix(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", value):
-        raise refusal("cannot be a key prefix", "Use letters, digits, points, hyphens and underscores.")
-    return value
-
-
-def _evidence_pattern(pattern: str) -> str:
-    try:
-        fits_nothing = re.compile(pattern, EVIDENCE_FLAGS).search("")
-    except (re.error, OverflowError, RecursionError) as broken:
-        raise refusal(
-            f"is not a regular expression ({broken})", "Correct it; single quotes keep its backslashes as they are."
-        ) from broken
-    if fits_nothing:
-        raise refusal("fits every text, even an empty one", "Write what a report has to hold.")
-    return pattern
-
-
-Patience = Annotated[timedelta | Literal["never"], BeforeValidator(_duration_or_never)]
-PositiveDuration = Annotated[timedelta, BeforeValidator(_read_duration), AfterValidator(_above_zero)]
-OptionalDuration = Annotated[PositiveDuration | None, BeforeValidator(_empty_is_none)]
-Waits = Annotated[tuple[PositiveDuration, PositiveDuration], BeforeValidator(_first_and_longest)]
-Arguments = Annotated[tuple[str, ...], BeforeValidator(_argument_list)]
-DatabaseUrl = Annotated[str, AfterValidator(_database_scheme), Field(repr=False)]
-BrokerUrl = Annotated[str, _server_address(BROKERS), Field(repr=False)]
-ResultUrl = Annotated[str, _server_address(RESULT_BACKENDS), Field(repr=False)]
-FunctionName = Annotated[str, AfterValidator(_function_name)]
-Dollars = Annotated[Decimal, Field(ge=0)]
-EvidencePattern = Annotated[str, AfterValidator(_evidence_pattern)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class DispatchSettings(_Section):
+class DispatchSettings(Section):
     """Times of the protocol. `max_running` caps the runs at once in the whole system; 0: as many as there are agents.
 
     `hard_grace` is how long after the task timeout Celery ends the pool process by force; `republish_after` how long
@@ -217,7 +116,7 @@ class DispatchSettings(_Section):
         return self.role_wait
 
 
-class GuardSettings(_Section):
+class GuardSettings(Section):
     """When a failing bead waits (`cooldown`: first and longest wait), and when it goes to a human (`max_failures`).
 
     A project that is not ready is parked or only shown (`readiness_mode`); `readiness_check` names a function that is
@@ -247,7 +146,7 @@ class GuardSettings(_Section):
         return self.cooldown[1]
 
 
-class ProjectCapSettings(_Section):
+class ProjectCapSettings(Section):
     """Caps in dollars: `bead_usd` for all runs of a bead, `project_usd_day` for those of a project in a day of UTC.
 
     0: none.
@@ -267,7 +166,7 @@ class CapSettings(ProjectCapSettings):
     system_tokens_day: int = Field(default=0, ge=0)
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(Section):
     """One agent worker that `dispatch up` starts: `concurrency` agents, each able to serve all `roles`."""
 
     roles: Arguments
@@ -275,7 +174,7 @@ class WorkerSettings(_Section):
     pool: Pool = Pool.PREFORK
 
 
-class RunnerSettings(_Section):
+class RunnerSettings(Section):
     """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
 
     `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
@@ -291,7 +190,7 @@ class RunnerSettings(_Section):
     runs_per_process: int = Field(default=1, ge=1)
 
 
-class RoleSettings(_Section):
+class RoleSettings(Section):
     """A job. `runners` are ordered weakest first; `slots` caps its runs at once in the fleet, 0: no cap."""
 
     runners: Arguments = ()
@@ -301,7 +200,7 @@ class RoleSettings(_Section):
     task_timeout: OptionalDuration = None
 
 
-class ProjectSettings(_Section):
+class ProjectSettings(Section):
     """What the configuration says of a project; all of it has defaults, so that an unlisted project works.
 
     `caps` that are given here hold instead of those of all projects.
@@ -311,12 +210,14 @@ class ProjectSettings(_Section):
     target_branch: str = Field(default="main", min_length=1)
     default_role: str = Field(default="engineering-manager", min_length=1)
     test_command: Arguments = ()
+    build_command: Arguments = ()
     landing: Annotated[Landing, BeforeValidator(_known_landing)] = Landing.MERGE
     task_timeout: OptionalDuration = None
+    workflows: WorkflowChoice = WorkflowChoice.LABELLED
     caps: ProjectCapSettings = ProjectCapSettings()
 
 
-class BugEvidenceSettings(_Section):
+class BugEvidenceSettings(Section):
     """A sign that an auto-filed bug is the work of `role`; added to the built-in ones.
 
     `pattern` is a regular expression, searched in the title, the description and a line `label:name` for each label. It
@@ -343,10 +244,13 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = ""
     broker_url: BrokerUrl = ""
     result_backend_url: ResultUrl = ""
-    key_prefix: Annotated[str, AfterValidator(_prefix)] = "dispatch"
+    key_prefix: KeyPrefix = "dispatch"
     dispatch: DispatchSettings = DispatchSettings()
     guards: GuardSettings = GuardSettings()
     caps: CapSettings = CapSettings()
+    sessions: SessionSettings = SessionSettings()
+    lessons: LessonSettings = LessonSettings()
+    workflows: WorkflowSettings = WorkflowSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
     runners: Mapping[str, RunnerSettings] = Field(default_factory=dict)
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)

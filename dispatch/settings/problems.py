@@ -32,7 +32,7 @@ def configuration_error(refused: ValidationError, places: Mapping[KeyPath, str])
     """Tell the first of the model's refusals, in the order of the file."""
     told = [(place_of(_path(error), places), error) for error in refused.errors(include_url=False)]
     place, error = min(told, key=lambda entry: _line(entry[0]))
-    problem, cure = _words(error)
+    problem, cure = words_of(error)
     return ConfigurationError(place=place, problem=problem, cure=cure)
 
 
@@ -61,9 +61,9 @@ def _path(error: ErrorDetails) -> KeyPath:
     return tuple(str(step) for step in error["loc"])
 
 
-def _words(error: ErrorDetails) -> tuple[str, str]:
-    """Return the problem (with no full stop) and the cure (a sentence)."""
-    path, kind, context = _path(error), error["type"], error.get("ctx", {})
+def words_of(error: ErrorDetails, model: type[BaseModel] = Settings) -> tuple[str, str]:
+    """Return the problem (with no full stop) and the cure (a sentence) of what a model refused."""
+    path, kind, context = _path(error), error["type"], {**error.get("ctx", {}), "model": model}
     special = _SPECIAL.get(kind)
     if special:
         return special(path, error["input"], context)
@@ -80,13 +80,13 @@ def _said(path: KeyPath, value: object, phrase: str) -> str:
 
 def _unknown_key(path: KeyPath, value: object, context: Mapping[str, Any]) -> tuple[str, str]:
     *table, key = path
-    known = _keys_of(tuple(table))
+    known = _keys_of(context["model"], tuple(table))
     where = f"in [{key_text(tuple(table))}]" if table else "at the top level"
     return f'unknown key "{key}" {where}', did_you_mean(key, known) or f"The keys there are: {', '.join(known)}."
 
 
-def _keys_of(table: KeyPath) -> list[str]:
-    kind: Any = Settings
+def _keys_of(model: type[BaseModel], table: KeyPath) -> list[str]:
+    kind: Any = model
     for step in table:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[step].annotation

@@ -4,7 +4,6 @@ A layer is checked only for names that no model could place (environment variabl
 """
 
 import json
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from pydantic import BaseModel
 
 from dispatch.errors import ConfigurationError
 from dispatch.settings.discovery import CONFIG_VARIABLE, absolute
-from dispatch.settings.model import Settings, normal_name
+from dispatch.settings.fields import normal_name
+from dispatch.settings.model import Settings
 from dispatch.settings.nearest import did_you_mean
-from dispatch.settings.toml_lines import KeyPath, key_lines
+from dispatch.settings.toml_lines import KeyPath, key_lines, syntax_fault
 
 ENVIRONMENT_PREFIX = "DISPATCH_"
 OTHER_MEANINGS = frozenset({CONFIG_VARIABLE, "DISPATCH_ASSIGNMENT"})
@@ -85,9 +85,7 @@ def flag_layer(flags: Mapping[str, Any], cwd: Path) -> Layer:
 
 
 def _syntax_error(shown: str, text: str, broken: tomllib.TOMLDecodeError) -> ConfigurationError:
-    at = re.search(r"\s*\((?:at line (\d+), column \d+|at end of document)\)", str(broken))
-    line = at[1] if at and at[1] else len(text.splitlines()) or 1
-    problem = str(broken).replace(at[0], "") if at else str(broken)
+    line, problem = syntax_fault(text, broken)
     return ConfigurationError(place=f"{shown}:{line}", problem=f"is not TOML: {problem}", cure="Correct that line.")
 
 
@@ -97,6 +95,8 @@ def _anchor_paths(data: dict[str, Any], base: Path) -> None:
     A value of another type is left for the model to refuse.
     """
     holders = [(data, "home")]
+    if isinstance(data.get("workflows"), dict):
+        holders.append((data["workflows"], "directory"))
     for table, key in (("roles", "instructions"), ("projects", "path")):
         entries = data.get(table)
         if isinstance(entries, dict):

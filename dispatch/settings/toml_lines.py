@@ -39,6 +39,13 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     return scan.lines
 
 
+def syntax_fault(text: str, broken: tomllib.TOMLDecodeError) -> tuple[int, str]:
+    """Return the line (from 1) of what `tomllib` refused in a text, and what it says of it."""
+    at = re.search(r"\s*\((?:at line (\d+), column \d+|at end of document)\)", str(broken))
+    line = int(at[1]) if at and at[1] else len(text.splitlines()) or 1
+    return line, str(broken).replace(at[0], "") if at else str(broken)
+
+
 class _Scan:
     """One pass over the tokens of a document, with one token of foresight."""
 

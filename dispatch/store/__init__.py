@@ -14,14 +14,18 @@ from dispatch.store.engine import is_unavailable, make_engine
 from dispatch.store.guarding import GuardRecords
 from dispatch.store.imports import ImportRecords, StoredDocument
 from dispatch.store.landings import LandingRecords
+from dispatch.store.lessons import LessonRecords
+from dispatch.store.memories import ProjectMemory, StoredMemory
 from dispatch.store.migrate import require_current, upgrade
 from dispatch.store.projects import ProjectRecords
 from dispatch.store.reading import ReadingRecords
 from dispatch.store.rescue import RescueRecords
 from dispatch.store.routing import RoutingRecords
 from dispatch.store.running import RunningRecords, StartedRun
+from dispatch.store.sessions import SessionRecords
 from dispatch.store.settling import SettlingRecords
 from dispatch.store.swarm import Swarm
+from dispatch.store.tending import WorkflowRecords
 from dispatch.store.units import Units
 
 
@@ -54,6 +58,10 @@ class Store:
         self.running = RunningRecords(self.units, lease)
         self.settling = SettlingRecords(self.units, lease)
         self.landings = LandingRecords(self.units)
+        self.lessons = LessonRecords(self.units)
+        self.memory = ProjectMemory(self.units)
+        self.sessions = SessionRecords(self.units)
+        self.workflows = WorkflowRecords(self.units)
         self.swarm = Swarm(self.units, lease)
 
     def close(self) -> None:
@@ -67,6 +75,7 @@ __all__ = [
     "StartedRun",
     "Store",
     "StoredDocument",
+    "StoredMemory",
     "is_unavailable",
     "make_engine",
     "require_current",

@@ -23,8 +23,8 @@ WITH wish AS (
     SELECT * FROM unnest(
         CAST(:projects AS text[]), CAST(:beads AS text[]), CAST(:steps AS uuid[]), CAST(:runs AS uuid[]),
         CAST(:positions AS int[]), CAST(:agents AS uuid[]), CAST(:roles AS text[]), CAST(:timeouts AS float8[]),
-        CAST(:reasons AS text[])
-    ) AS wish(project_id, bead_id, step_id, run_id, position, agent_id, role, timeout_seconds, reason)
+        CAST(:reasons AS text[]), CAST(:reads AS bool[])
+    ) AS wish(project_id, bead_id, step_id, run_id, position, agent_id, role, timeout_seconds, reason, reads)
 ),
 free AS (
     SELECT id, name, incarnation_id FROM agents
@@ -68,7 +68,8 @@ opened AS (
 claimed AS (
     INSERT INTO runs (id, step_id, position, project_id, bead_id, role, attempt, timeout_seconds, writes_branch, state,
                       agent_id, agent_name, incarnation_id, base_sha, created_at)
-    SELECT run_id, step_id, position, project_id, bead_id, role, attempt, timeout_seconds, position = 0,
+    SELECT run_id, step_id, position, project_id, bead_id, role, attempt, timeout_seconds,
+           position = 0 AND NOT reads,
            '{RunState.PENDING}', agent_id, agent_name, incarnation_id, head_sha, :now
     FROM taken
     RETURNING *
@@ -134,6 +135,7 @@ def _columns(wishes: dict[StepId, Placement]) -> dict[str, list[Any]]:
         "roles": [placement.role for _, placement, _, _ in runs],
         "timeouts": [placement.timeout.total_seconds() for _, placement, _, _ in runs],
         "reasons": [placement.reason for _, placement, _, _ in runs],
+        "reads": [placement.reads for _, placement, _, _ in runs],
     }
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from dispatch.models.identity import BeadKey
 from dispatch.models.states import BeadStatus, RunEvent, RunState, StopReason
-from dispatch.store import guard, history, records, schema, tracking
+from dispatch.store import guard, history, records, schema, tracking, workflows
 from dispatch.store.settling import withdraw
 from dispatch.store.transaction import Transaction
 
@@ -27,6 +27,8 @@ def close_bead(tx: Transaction, row: Any, reason: str, *, told: str) -> None:
         .values(status=BeadStatus.CLOSED, closed_by_us=True, **tracking.closing(row, tx.moment(), reason))
     )
     history.add_event(tx, "bead.closed", bead=key, reason=told)
+    if row.workflow:
+        workflows.end(tx, key, told)
 
 
 def _stop_runs(tx: Transaction, key: BeadKey) -> None:

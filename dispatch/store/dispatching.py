@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -118,10 +119,7 @@ class Round:
             caps=[lane.bead_cap for lane in lanes],
             now=self._moment,
         )
-        return [
-            Candidate(bead=records.bead(row), lane=lanes[row.number - 1], timeout=_seconds(row.timeout_seconds))
-            for row in rows
-        ]
+        return [_candidate(row, lanes[row.number - 1]) for row in rows]
 
     def unserved(self, lanes: Sequence[Lane], *, answered: Collection[str], patience: timedelta) -> list[Candidate]:
         """Return beads that waited for `patience` for a role which nobody serves, in dispatch order.
@@ -130,14 +128,7 @@ class Round:
         that other lanes look for.
         """
         rows = unserved(self._tx, self._moment, lanes, answered=answered, patience=patience, lease=self._lease)
-        return [
-            Candidate(
-                bead=records.bead(row),
-                lane=replace(lanes[row.number - 1], hint=row.role_hint),
-                timeout=_seconds(row.timeout_seconds),
-            )
-            for row in rows
-        ]
+        return [_candidate(row, replace(lanes[row.number - 1], hint=row.role_hint)) for row in rows]
 
     def claim(self, placements: Sequence[Placement]) -> list[Handover]:
         """Write step, runs, reservations and bead for each placement that nobody was faster with.
@@ -215,6 +206,10 @@ class DispatchRecords:
         if row is None:
             return None
         return SystemStatus(state=StatusState(row.state), reason=row.reason, updated_at=row.updated_at)
+
+
+def _candidate(row: Any, lane: Lane) -> Candidate:
+    return Candidate(bead=records.bead(row), lane=lane, timeout=_seconds(row.timeout_seconds))
 
 
 def _seconds(value: float | None) -> timedelta | None:

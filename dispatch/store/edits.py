@@ -12,6 +12,7 @@ from dispatch.models.decision import DECISION_TYPE
 from dispatch.models.identity import BeadId, BeadKey, ProjectId
 from dispatch.models.importing import BeadRecord
 from dispatch.models.states import BeadEvent, BeadStatus, StepState
+from dispatch.models.workflow import Turn
 from dispatch.store import beads, closing, graph, guard, history, records, ruling, schema, tracking
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
@@ -166,6 +167,8 @@ def insert_bead(tx: Transaction, project_id: ProjectId, record: BeadRecord, mome
             role_hint=record.role_hint,
             role_reason=record.role_reason,
             role_problem=record.role_problem,
+            workflow=record.workflow,
+            turn=Turn.ENGINE if record.workflow else Turn.NONE,
             ready_since=moment,
             timeout_seconds=record.timeout.total_seconds() if record.timeout else None,
         )

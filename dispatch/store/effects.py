@@ -12,8 +12,8 @@ from sqlalchemy import select
 from dispatch.models.identity import BeadId, BeadKey
 from dispatch.models.run import Run
 from dispatch.models.settling import BeadEffect, Triage
-from dispatch.models.states import BEAD_MOVES, BeadEvent, BeadStatus, StepEvent
-from dispatch.store import asking, graph, guard, history, records, schema, tracking
+from dispatch.models.states import BEAD_MOVES, BeadStatus, StepEvent
+from dispatch.store import asking, graph, guard, history, lessons, records, schema, tracking, workflows
 from dispatch.store.transaction import Transaction
 from dispatch.store.written import NOW, written
 
@@ -77,8 +77,14 @@ def apply_effect(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None)
             tx, "bead.kept", bead=bead.key, run_id=run.id if run else None, status=bead.status, wanted=effect.event
         )
         return ()
-    if effect.escalation is not None:
+    if effect.overcame and run is not None:
+        lessons.record_overcome(tx, bead, run)
+    if effect.workflow is not None and row.node:
+        workflows.apply(tx, row, effect.workflow, effect.escalation)
+    elif effect.escalation is not None:
         asking.open_decision(tx, bead, effect.escalation)
+    if closes and row.workflow:
+        workflows.end(tx, bead.key, effect.reason)
     if effect.triage is not None:
         _send_to_triage(tx, row, effect.triage)
     if not closes or not (row.has_edges or row.blocked):
@@ -102,7 +108,7 @@ def _move(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None, closes
         failures=effect.failures,
         cooldown_until=row.moment + effect.cooldown if effect.cooldown else None,
         head_sha=effect.head_sha,
-        to_land=effect.event is BeadEvent.AWAIT_LANDING,
+        to_land=target == BeadStatus.LANDING,
         closes=closes,
         closed_at=written_too.get("closed_at"),
         close_reason=written_too.get("close_reason"),

@@ -16,14 +16,18 @@ from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.importing import BeadRecord, ImportReport, MemoryRecord
 from dispatch.models.states import BeadStatus, StepState
+from dispatch.models.workflow import Turn
 from dispatch.store import decided_elsewhere, graph, guard, history, schema, tracking
 from dispatch.store.engine import retrying
+from dispatch.store.memories import take_lines
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 
 _BEADS = schema.beads
 _EDGES = schema.dependencies
 _CHUNK = 1000
+_ROUTE = ("role_hint", "role_reason", "role_problem", "ready_since", "triaged_from")
+"""The columns that say where a bead goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +71,7 @@ class ImportRecords:
                 decided_elsewhere.follow_tracker(tx, project_id, records, touched)
                 graph.recompute_deferred(tx, project_id, touched)
                 graph.recompute_blocked(tx, project_id, touched)
-            report.memories = self._import_memories(tx, project_id, memories)
+            report.memories = take_lines(tx, project_id, memories)
             if report.created or report.updated or report.memories:
                 history.add_event(
                     tx, "project.imported", project_id=project_id, created=report.created, updated=report.updated
@@ -101,20 +105,6 @@ class ImportRecords:
         former = _replace_edges(tx, project_id, [record for record in records if record.bead.id in touched])
         return touched | former
 
-    def _import_memories(self, tx: Transaction, project_id: ProjectId, memories: Sequence[MemoryRecord]) -> int:
-        table, written = schema.memories, 0
-        for memory in memories:
-            insertion = upsert(table).values(project_id=project_id, key=memory.key, document=memory.text)
-            row = tx.connection.execute(
-                insertion.on_conflict_do_update(
-                    index_elements=[table.c.project_id, table.c.key],
-                    set_={"document": memory.text},
-                    where=table.c.document != memory.text,
-                ).returning(table.c.key)
-            ).one_or_none()
-            written += row is not None
-        return written
-
     def documents(self, project_id: ProjectId) -> Iterator[StoredDocument]:
         """Yield all beads of a project in the order they came, for export."""
         with self._units.read() as tx:
@@ -135,13 +125,6 @@ class ImportRecords:
                     added_edges=tuple(added.get(row.id, ())),
                     held=row.held or row.status == BeadStatus.LANDING,
                 )
-
-    def memories(self, project_id: ProjectId) -> list[MemoryRecord]:
-        """Return the memory lines of a project in the order they came."""
-        table = schema.memories
-        statement = select(table).where(table.c.project_id == project_id).order_by(table.c.seq)
-        with self._units.read() as tx:
-            return [MemoryRecord(key=row.key, text=row.document) for row in tx.connection.execute(statement)]
 
     def ids(self, project_id: ProjectId) -> list[BeadId]:
         with self._units.read() as tx:
@@ -199,6 +182,8 @@ def _columns(record: BeadRecord, moment: Any) -> dict[str, Any]:
         "role_hint": record.role_hint,
         "role_reason": record.role_reason,
         "role_problem": record.role_problem,
+        "workflow": record.workflow,
+        "turn": Turn.ENGINE if record.workflow else Turn.NONE,
         "ready_since": moment,
         "timeout_seconds": record.timeout.total_seconds() if record.timeout else None,
         "closed_by_us": False,
@@ -220,15 +205,22 @@ def _changed_columns(record: BeadRecord, row: Any, moment: Any, report: ImportRe
         if record.bead.status != row.status:
             report.kept.append(record.bead.id)
     columns["triaged_from"] = None
-    if row.triaged_from == record.role_hint and not record.bead.is_done:
+    if row.node:
+        _keep_at_node(columns, record, row)
+    elif row.triaged_from == record.role_hint and not record.bead.is_done:
         _keep_at_triage(columns, record, row, moment)
     return {f"b_{name}": value for name, value in columns.items()}
 
 
+def _keep_at_node(columns: dict[str, Any], record: BeadRecord, row: Any) -> None:
+    """Leave a bead where it is in its workflow; the role that it asks for is that of nodes which name none."""
+    columns.update({name: getattr(row, name) for name in ("workflow", "turn", *_ROUTE)})
+    columns["triaged_from"] = record.role_hint
+
+
 def _keep_at_triage(columns: dict[str, Any], record: BeadRecord, row: Any, moment: Any) -> None:
     """Leave a bead at triage whose tracker does not ask for another role, and first unless that says otherwise."""
-    kept = ("role_hint", "role_reason", "role_problem", "ready_since", "triaged_from")
-    columns.update({name: getattr(row, name) for name in kept})
+    columns.update({name: getattr(row, name) for name in _ROUTE})
     told_before = json.loads(row.document).get("priority") == record.document.get("priority")
     if told_before and row.priority != record.bead.priority:
         changes = {"priority": row.priority, "updated_at": tracking.tracker_time(moment)}

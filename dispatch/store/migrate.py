@@ -9,20 +9,25 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
 from dispatch.errors import UnavailableError
+from dispatch.store.vectors import make_vectors
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x6469737002
 
 
 def upgrade(engine: Engine) -> bool:
-    """Apply what is missing; True when something was. Several processes may call it at once."""
+    """Apply what is missing, vectors included where they can be had; True when something was.
+
+    Several processes may call it at once.
+    """
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
         if MigrationContext.configure(connection).get_current_revision() == newest_revision():
-            return False
+            return make_vectors(connection)
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        make_vectors(connection)
     return True
 
 

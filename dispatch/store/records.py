@@ -57,7 +57,16 @@ def bead(row: Row[Any]) -> Bead:
         commits=_commits(row.commit_first, row.commit_last, row.commit_count),
         triaged_at=row.triaged_at,
         hop_allowance=row.hop_allowance,
+        workflow=row.workflow,
+        node=row.node,
+        step_size=row.step_size,
+        step_reads=row.step_reads,
+        node_timeout=_seconds(row.node_timeout_seconds),
     )
+
+
+def _seconds(value: float | None) -> timedelta | None:
+    return None if value is None else timedelta(seconds=value)
 
 
 def _commits(first: str | None, last: str | None, count: int) -> CommitRange:

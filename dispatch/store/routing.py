@@ -25,9 +25,10 @@ _OVER = (BeadStatus.CLOSED, BeadStatus.TOMBSTONE)
 _WRITE = written(
     """
 UPDATE beads SET role_hint = route.role, role_reason = route.reason, role_problem = route.problem,
+    workflow = route.workflow, turn = CASE WHEN route.workflow = '' THEN '' ELSE 'engine' END,
     ready_since = CASE WHEN beads.role_hint = route.role THEN beads.ready_since ELSE :moment END
-FROM unnest(CAST(:ids AS text[]), CAST(:roles AS text[]), CAST(:reasons AS text[]), CAST(:problems AS text[]))
-     AS route(id, role, reason, problem)
+FROM unnest(CAST(:ids AS text[]), CAST(:roles AS text[]), CAST(:reasons AS text[]), CAST(:problems AS text[]),
+            CAST(:workflows AS text[])) AS route(id, role, reason, problem, workflow)
 WHERE beads.project_id = :project AND beads.id = route.id
 """
 )
@@ -76,6 +77,7 @@ class RoutingRecords:
                 _BEADS.c.id > after,
                 _BEADS.c.status.not_in(_OVER),
                 _BEADS.c.triaged_from.is_(None),
+                _BEADS.c.node == "",
             )
             .order_by(_BEADS.c.id)
             .limit(BATCH)
@@ -101,7 +103,8 @@ class RoutingRecords:
 
 
 def _differs(row: Row[tuple[object, ...]], route: Route) -> bool:
-    return (row.role_hint, row.role_reason, row.role_problem) != (route.role, route.reason, route.complaint)
+    known = (row.role_hint, row.role_reason, row.role_problem, row.workflow)
+    return known != (route.role, route.reason, route.complaint, route.workflow)
 
 
 def _write(tx: Transaction, project_id: ProjectId, routes: list[tuple[Row[tuple[object, ...]], Route]]) -> None:
@@ -114,4 +117,5 @@ def _write(tx: Transaction, project_id: ProjectId, routes: list[tuple[Row[tuple[
             roles=[route.role for _, route in routes],
             reasons=[route.reason for _, route in routes],
             problems=[route.complaint for _, route in routes],
+            workflows=[route.workflow for _, route in routes],
         )

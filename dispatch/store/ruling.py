@@ -12,7 +12,8 @@ from dispatch.escalation import by_hand, effect_of
 from dispatch.models.decision import Option, Ruling, RulingEffect
 from dispatch.models.identity import BeadId, BeadKey
 from dispatch.models.states import BeadStatus
-from dispatch.store import asking, beads, closing, graph, history, records, schema
+from dispatch.models.workflow import Condition, Review
+from dispatch.store import asking, beads, closing, graph, history, records, schema, workflows
 from dispatch.store.transaction import Transaction
 
 _BEADS = schema.beads
@@ -64,12 +65,12 @@ def given_by_hand(decision: Any, reason: str, by: str) -> Ruling:
     return Ruling(option=by_hand(options), by=by, advice=reason)
 
 
-def end_moot(tx: Transaction, about: BeadKey, by: str) -> list[BeadId]:
-    """End the open decision about a bead that is done, and return its id: there is nothing to decide any more."""
+def end_moot(tx: Transaction, about: BeadKey, by: str, *, reason: str = BEAD_IS_DONE) -> list[BeadId]:
+    """End the open decision about a bead, and return its id: there is nothing to decide any more."""
     row = asking.open_row_about(tx, about)
     if row is None:
         return []
-    _conclude(tx, row, Ruling(option=Option.MOOT, by=by, reason=BEAD_IS_DONE), BEAD_IS_DONE)
+    _conclude(tx, row, Ruling(option=Option.MOOT, by=by, reason=reason), reason)
     return [BeadId(row.id)]
 
 
@@ -115,6 +116,17 @@ def _apply(tx: Transaction, about: BeadKey, ruling: Ruling, effect: RulingEffect
     tx.connection.execute(
         update(_BEADS).where(columns.project_id == about.project_id, columns.id == about.bead_id).values(values)
     )
+    if row.node and ruling.option is not Option.MOOT:
+        _go_on_in_workflow(tx, row, ruling, effect)
+
+
+def _go_on_in_workflow(tx: Transaction, row: Any, ruling: Ruling, effect: RulingEffect) -> None:
+    """Take the edge that a human's word leads along; any other word lets the bead try its node anew."""
+    if effect.verdict is None:
+        workflows.renew(tx, BeadKey.of(row.project_id, row.id))
+        return
+    review = Review(node=row.node, by=ruling.by, verdict=effect.verdict, summary=ruling.advice)
+    workflows.advance_bead(tx, row, Condition(effect.verdict), review)
 
 
 def _to_role(row: Any, role: str, ruling: Ruling, moment: Any) -> dict[str, Any]:

@@ -14,12 +14,28 @@ from sqlalchemy import TIMESTAMP, func, literal, select
 from dispatch.models.bead import Bead
 from dispatch.models.decision import Advice
 from dispatch.models.identity import BeadKey, IncarnationId, RunId, StepId
+from dispatch.models.memory import NO_MEMORIES, ToldMemories
 from dispatch.models.messages import ResultMessage
 from dispatch.models.outcome import OUTCOME
 from dispatch.models.project import Project
 from dispatch.models.run import ActionRecord, ErrorRecord, Run
+from dispatch.models.session import Session
 from dispatch.models.states import RunEvent, RunState, StepState, StopReason
-from dispatch.store import asking, beads, binding, guard, history, progress, records, schema, starting
+from dispatch.models.workflow import Execution
+from dispatch.store import (
+    asking,
+    beads,
+    binding,
+    guard,
+    history,
+    memories,
+    progress,
+    records,
+    schema,
+    sessions,
+    starting,
+    workflows,
+)
 from dispatch.store.engine import again_on_a_fresh_connection, retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
@@ -29,10 +45,8 @@ _RUNS = schema.runs
 _START_LOOKS = 5
 """How often a start looks for an agent: one that was just freed is missed while a round looks at it."""
 _BEAD_AND_PROJECT = written(
-    """
-SELECT beads.*, runs.attempt, runs.step_id, to_json(projects) AS project, EXISTS (
-    SELECT FROM dependencies WHERE project_id = runs.project_id AND issue_id = runs.bead_id
-) AS has_edges
+    f"""
+SELECT runs.step_id, {starting.MATERIAL}
 FROM runs
 JOIN beads ON beads.project_id = runs.project_id AND beads.id = runs.bead_id
 JOIN projects ON projects.id = runs.project_id
@@ -52,6 +66,8 @@ WITH reported AS (
     UPDATE runs SET state = {guard.target(_RUNS, RunEvent.REPORT)}, outcome = CAST(:outcome AS jsonb),
         base_sha = COALESCE(:base, base_sha), commit_sha = :commit, commit_first = :first_commit,
         commit_count = :commits, reported_at = {NOW},
+        host = COALESCE(:host, host), boot_id = COALESCE(:boot, boot_id),
+        process_group = COALESCE(:process_group, process_group),
         token = NULL, process_started = NULL
     WHERE id = :run AND token = :token AND state IN {guard.sources(_RUNS, RunEvent.REPORT)}
     RETURNING *
@@ -73,6 +89,8 @@ class StartedRun:
     `advice` is what humans said when they were asked about the bead, the newest last.
     `previous` is the bead's run before this one, if any: what it left on this host is to be ended and kept first.
     `past_actions` are the last ones of the runs before, oldest first: by them it is told what is new.
+    `session` is the bead's conversation, `lessons` are Markdown, looked up by the worker if the project
+    `has_lessons`, `execution` is where the bead is in its workflow.
     """
 
     run: Run
@@ -85,6 +103,11 @@ class StartedRun:
     previous: Run | None
     past_actions: tuple[ActionRecord, ...] = ()
     advice: tuple[Advice, ...] = ()
+    memories: ToldMemories = NO_MEMORIES
+    session: Session | None = None
+    has_lessons: bool = False
+    lessons: str = ""
+    execution: Execution | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +146,16 @@ class RunningRecords:
     def _start_as_claimed(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | None:
         """Start on the reserved agent; None: it is not that simple.
 
-        What the worker needs is read before: so the start is one statement, and a read that fails has started nothing.
+        Where the worker needs more than bead and project it is read before: a read that fails has started nothing.
         """
         token = uuid4()
         with self._units.single() as tx:
-            material = _material(tx, run_id)
+            row, material = starting.start_at_once(tx, run_id, incarnation_id, token, self._lease)
+            if row is not None:
+                return StartedRun(run=records.run(row), token=token, **_material(tx, material))
+            read = _read_material(tx, run_id)
             row = starting.start_as_claimed(tx, run_id, incarnation_id, token, self._lease)
-        return StartedRun(run=records.run(row), token=token, **material) if row is not None else None
+        return StartedRun(run=records.run(row), token=token, **read) if row is not None else None
 
     def _start(self, run_id: RunId, incarnation_id: IncarnationId) -> StartedRun | str | None:
         """Start on the reserved or an idle agent; None: the worker has neither, though it took the message."""
@@ -201,7 +227,7 @@ class RunningRecords:
         run = records.run(row) if row is not None else None
         assert run is not None, "the row is locked and pending"
         history.add_run_event(tx, "run.started", run)
-        return StartedRun(run=run, token=token, **_material(tx, run_id))
+        return StartedRun(run=run, token=token, **_read_material(tx, run_id))
 
     def renew(self, run_id: RunId, token: UUID) -> Renewal | None:
         """Lengthen the lease; None: the run is no longer this worker's, end the agent."""
@@ -247,10 +273,18 @@ class RunningRecords:
         with self._units.begin() as tx:
             history.add_actions(tx, run_id, actions)
 
-    def report(self, message: ResultMessage) -> bool:
+    def report(
+        self,
+        message: ResultMessage,
+        *,
+        host: str | None = None,
+        boot_id: str | None = None,
+        process_group: int | None = None,
+    ) -> bool:
         """Write the outcome; False when the run is not this worker's any more (PROTOCOL, rule 1).
 
-        The agent's processes have ended by then, so nobody has to end them any more.
+        With it goes where the agent ran, of which `note_process` may not have told. Its processes have ended by then,
+        so nobody has to end them any more.
         """
         with self._units.single() as tx:
             taken = tx.run_one(
@@ -263,6 +297,9 @@ class RunningRecords:
                 commit=message.commit_sha,
                 first_commit=message.commits.first or None,
                 commits=message.commits.count,
+                host=host,
+                boot=boot_id,
+                process_group=process_group,
                 now=tx.given,
             )
             if taken is None:
@@ -281,21 +318,28 @@ class RunningRecords:
             )
 
 
-def _material(tx: Transaction, run_id: RunId) -> dict[str, Any]:
-    """Read what the worker needs besides the run itself. A first attempt has no past, so nothing is asked for it."""
+def _read_material(tx: Transaction, run_id: RunId) -> dict[str, Any]:
+    """Read what the worker needs besides the run itself."""
     row = tx.run_one(_BEAD_AND_PROJECT, run=run_id)
-    if row is None:
-        return {}
-    bead, repeats = records.bead(row), row.attempt > 1
+    return _material(tx, row) if row is not None else {}
+
+
+def _material(tx: Transaction, row: Any) -> dict[str, Any]:
+    """Return what the worker needs, and read what `starting.MORE_TO_READ` says there is beside bead and project."""
+    bead = records.bead(row)
     return {
         "bead": bead,
         "document": records.document(row),
         "project": records.project_of(row.project),
-        "errors": tuple(history.errors_of(tx, bead.key, limit=10)) if repeats else (),
+        "errors": tuple(history.errors_of(tx, bead.key, limit=10)) if row.repeats else (),
         "dependencies": tuple(beads.targets_of(tx, bead.key)) if row.has_edges else (),
-        "previous": _previous(tx, bead.key, StepId(row.step_id)) if repeats else None,
-        "past_actions": tuple(progress.actions_before(tx, bead.key)) if repeats else (),
-        "advice": tuple(asking.advice_for(tx, bead.key)) if row.advised else (),
+        "previous": _previous(tx, bead.key, StepId(row.step_id)) if row.repeats else None,
+        "past_actions": tuple(progress.actions_before(tx, bead.key)) if row.repeats else (),
+        "advice": tuple(asking.advice_for(tx, bead.key)) if row.has_advice else (),
+        "memories": memories.told(tx, bead.project_id) if row.has_memory else NO_MEMORIES,
+        "session": sessions.of_bead(tx, bead.key) if row.has_session else None,
+        "has_lessons": row.has_lessons,
+        "execution": workflows.execution_of(tx, bead.key) if row.has_workflow else None,
     }
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 
 from dispatch.models.bead import HUMAN_LABELS, NEVER_DISPATCHED_TYPES
 from dispatch.models.states import OPEN_RUN_STATES, AgentState, RunState, StepState
@@ -53,7 +53,7 @@ def _quoted(values: frozenset[str] | frozenset[RunState]) -> str:
 
 _OPEN_RUNS = f"state IN ({_quoted(OPEN_RUN_STATES)})"
 _DISPATCHABLE = (
-    "NOT pinned AND NOT ephemeral"
+    "NOT pinned AND NOT ephemeral AND turn IN ('', 'agent')"
     f" AND issue_type <> ALL (ARRAY[{_quoted(NEVER_DISPATCHED_TYPES)}]::text[])"
     f" AND NOT labels && ARRAY[{_quoted(HUMAN_LABELS)}]::text[]"
 )
@@ -117,6 +117,12 @@ beads = Table(
     Column("triaged_from", Text),
     Column("hop_allowance", Integer, nullable=False, server_default="0"),
     Column("advised", Boolean, nullable=False, server_default=text("false")),
+    Column("workflow", Text, nullable=False, server_default=""),
+    Column("node", Text, nullable=False, server_default=""),
+    Column("turn", Text, nullable=False, server_default=""),
+    Column("step_size", SmallInteger, nullable=False, server_default="1"),
+    Column("step_reads", Boolean, nullable=False, server_default=text("false")),
+    Column("node_timeout_seconds", Double),
     CheckConstraint("priority BETWEEN 0 AND 4", name="priority"),
     Index(
         "beads_dispatch",
@@ -129,6 +135,7 @@ beads = Table(
     ),
     Index("beads_id", "id"),
     Index("beads_landing", "project_id", postgresql_where=text("status = 'landing'")),
+    Index("beads_turn", "project_id", "id", postgresql_where=text("status = 'open' AND turn IN ('engine', 'human')")),
     Index("beads_role_problem", "project_id", "id", postgresql_where=text("role_problem <> ''")),
 )
 
@@ -157,6 +164,26 @@ decisions = Table(
     Index("decisions_one_open", "project_id", "bead_id", unique=True, postgresql_where=text("ruled_at IS NULL")),
 )
 
+executions = Table(
+    "executions",
+    METADATA,
+    Column("project_id", Text, primary_key=True),
+    Column("bead_id", Text, primary_key=True),
+    Column("definition", JSONB, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("cycles", SmallInteger, nullable=False, server_default="0"),
+    Column("visited", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("writer", Text, nullable=False, server_default=""),
+    Column("reviews", JSONB, nullable=False, server_default="[]"),
+    Column("started_at", _INSTANT, nullable=False),
+    Column("entered_at", _INSTANT, nullable=False),
+    Column("due_at", _INSTANT),
+    Column("ended_at", _INSTANT),
+    ForeignKeyConstraint(["project_id", "bead_id"], ["beads.project_id", "beads.id"]),
+    Index("executions_due", "due_at", postgresql_where=text("due_at IS NOT NULL AND ended_at IS NULL")),
+)
+
 memories = Table(
     "memories",
     METADATA,
@@ -164,6 +191,26 @@ memories = Table(
     Column("key", Text, primary_key=True),
     Column("seq", BigInteger, Identity(always=True), nullable=False),
     Column("document", Text, nullable=False),
+    Column("ours", Text),
+    Column("forgotten", Boolean, nullable=False, server_default=text("false")),
+    Column("changed_at", _INSTANT, nullable=False, server_default=text("now()")),
+)
+
+sessions = Table(
+    "sessions",
+    METADATA,
+    Column("project_id", Text, primary_key=True),
+    Column("bead_id", Text, primary_key=True),
+    Column("runner", Text, nullable=False, server_default=""),
+    Column("role", Text, nullable=False, server_default=""),
+    Column("external_id", Text, nullable=False, server_default=""),
+    Column("host", Text, nullable=False, server_default=""),
+    Column("turns", JSONB, nullable=False, server_default="[]"),
+    Column("started_at", _INSTANT, nullable=False),
+    Column("updated_at", _INSTANT, nullable=False),
+    Column("expires_at", _INSTANT, nullable=False),
+    ForeignKeyConstraint(["project_id", "bead_id"], ["beads.project_id", "beads.id"]),
+    Index("sessions_expiry", "expires_at"),
 )
 
 dependencies = Table(
@@ -274,6 +321,42 @@ runs = Table(
     Index("runs_one_open_an_agent", "agent_id", unique=True, postgresql_where=text(_OPEN_RUNS)),
     Index("runs_open", "state", "role", postgresql_where=text(_OPEN_RUNS)),
     Index("runs_of_bead", "project_id", "bead_id", "created_at"),
+)
+
+lessons = Table(
+    "lessons",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("category", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("bead_id", Text),
+    Column("agent_id", Text, nullable=False, server_default=""),
+    Column("run_id", Uuid),
+    Column("fingerprint", Text, nullable=False),
+    Column("created_at", _INSTANT, nullable=False),
+    Column("confirmed_at", _INSTANT, nullable=False),
+    Column("forgotten_at", _INSTANT),
+    Column(
+        "words",
+        TSVECTOR,
+        Computed(
+            "setweight(to_tsvector('english'::regconfig, regexp_replace(title, '[^[:alnum:]]+', ' ', 'g')), 'A')"
+            " || setweight(to_tsvector('english'::regconfig, regexp_replace(detail, '[^[:alnum:]]+', ' ', 'g')), 'B')",
+            persisted=True,
+        ),
+    ),
+    Index("lessons_same", "project_id", "fingerprint", unique=True),
+    Index("lessons_told", "project_id", "confirmed_at", postgresql_where=text("forgotten_at IS NULL")),
+    Index("lessons_words", "words", postgresql_using="gin"),
+)
+
+run_lessons = Table(
+    "run_lessons",
+    METADATA,
+    Column("run_id", Uuid, ForeignKey("runs.id"), primary_key=True),
+    Column("lesson_id", BigInteger, ForeignKey("lessons.id"), primary_key=True),
 )
 
 actions = Table(

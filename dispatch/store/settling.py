@@ -17,7 +17,20 @@ from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId,
 from dispatch.models.run import ErrorRecord, PendingTask, Run
 from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, LookBack, Past, Settled
 from dispatch.models.states import OPEN_RUN_STATES, BeadEvent, RunEvent, RunState, StepState
-from dispatch.store import asking, beads, binding, effects, ending, guard, guarding, history, progress, records, schema
+from dispatch.store import (
+    asking,
+    beads,
+    binding,
+    effects,
+    ending,
+    guard,
+    guarding,
+    history,
+    progress,
+    records,
+    schema,
+    workflows,
+)
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
@@ -52,7 +65,8 @@ class SettlingRecords:
             if row.joined_size is None:
                 tx.run(COUNT_WISH)
                 return Settled(run=run, others_wait=row.others_wait)
-            effect, released = self._move_bead(tx, bead_row, run if row.joined_size == 1 else None, run.step_id, decide)
+            only = run if row.joined_size == 1 else None
+            effect, released = self._move_bead(tx, bead_row, only, run.step_id, row.joined_size, decide)
             return Settled(run=run, effect=effect, released=released, others_wait=row.others_wait)
 
     def join(self, step_id: StepId, decide: Decide) -> BeadEffect | None:
@@ -69,14 +83,16 @@ class SettlingRecords:
             bead_row = effects.lock_bead(tx, BeadKey.of(step.project_id, step.bead_id))
             if bead_row is None or open_runs_of(tx, step_id) or not effects.join_step(tx, step_id):
                 return None
-            return self._move_bead(tx, bead_row, None, step_id, decide)[0]
+            return self._move_bead(tx, bead_row, None, step_id, step.size, decide)[0]
 
     def _move_bead(
-        self, tx: Transaction, bead_row: Row[Any], only: Run | None, step_id: StepId, decide: Decide
+        self, tx: Transaction, bead_row: Row[Any], only: Run | None, step_id: StepId, size: int, decide: Decide
     ) -> tuple[BeadEffect, tuple[BeadId, ...]]:
         """Decide about a step that was joined, and do it. `only` is its run when it had one."""
         runs = [only] if only is not None else [records.run(row) for row in effects.settled_runs(tx, step_id)]
-        joined = JoinedStep(bead=records.bead(bead_row), runs=runs)
+        bead = records.bead(bead_row)
+        execution = workflows.execution_of(tx, bead.key) if bead.node else None
+        joined = JoinedStep(bead=bead, runs=runs, size=size, execution=execution)
         effect = decide(joined)
         if isinstance(effect, LookBack):
             past = progress.look_back(tx, joined.bead.key, effect, self._lease)

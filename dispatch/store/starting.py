@@ -5,7 +5,8 @@ why the run may not start. Locks are taken in the order run, worker, agent.
 """
 
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 from uuid import UUID
 
 from dispatch.models.identity import IncarnationId, RunId
@@ -14,12 +15,40 @@ from dispatch.store import guard, schema
 from dispatch.store.transaction import Transaction
 from dispatch.store.written import NOW, written
 
-_START = written(
-    f"""
+MORE_TO_READ: Final = {
+    "repeats": "runs.attempt > 1",
+    "has_advice": "beads.advised",
+    "has_edges": """EXISTS (
+        SELECT FROM dependencies
+        WHERE dependencies.project_id = runs.project_id AND dependencies.issue_id = runs.bead_id
+    )""",
+    "has_session": """(runs.writes_branch AND EXISTS (
+        SELECT FROM sessions WHERE sessions.project_id = runs.project_id AND sessions.bead_id = runs.bead_id
+    ))""",
+    "has_workflow": "(beads.node <> '')",
+    "has_lessons": """EXISTS (
+        SELECT FROM lessons WHERE lessons.project_id = runs.project_id AND lessons.forgotten_at IS NULL
+    )""",
+    "has_memory": """EXISTS (
+        SELECT FROM memories WHERE memories.project_id = runs.project_id AND NOT memories.forgotten
+    )""",
+}
+"""What a run may need besides its bead and project, and how a statement sees that from `runs` and `beads`.
+
+A run for which none of it holds starts in one statement. For any other each is a column of what `MATERIAL` reads, under
+a name that no column of `beads` has, and its worker reads on.
+"""
+MATERIAL: Final = "beads.*, to_json(projects) AS project, " + ", ".join(
+    f"{condition} AS {name}" for name, condition in MORE_TO_READ.items()
+)
+_NOTHING_MORE = " AND ".join(f"NOT {condition}" for condition in MORE_TO_READ.values())
+_RUN_COLUMNS = tuple(column.name for column in schema.runs.columns)
+_START = f"""
 WITH due AS (
     SELECT runs.id, runs.agent_id FROM runs JOIN steps ON steps.id = runs.step_id
+    JOIN beads ON beads.project_id = runs.project_id AND beads.id = runs.bead_id
     WHERE runs.id = :run AND runs.state IN {guard.sources(schema.runs, RunEvent.START)} AND runs.stop_reason IS NULL
-      AND steps.state = '{StepState.OPEN}'
+      AND steps.state = '{StepState.OPEN}' AND {{condition}}
     FOR UPDATE OF runs
 ),
 fresh AS (
@@ -49,8 +78,20 @@ told AS (
            jsonb_build_object('attempt', attempt, 'role', role, 'agent', agent_id)
     FROM started
 )
-SELECT * FROM started
+{{answer}}
 """
+_START_AS_CLAIMED = written(_START.format(condition="true", answer="SELECT * FROM started"))
+_START_AT_ONCE = written(
+    _START.format(
+        condition=_NOTHING_MORE,
+        answer=f"""
+SELECT beads.*, to_json(projects) AS project, {", ".join(f"false AS {name}" for name in MORE_TO_READ)},
+       started.step_id, {", ".join(f"started.{name} AS run_{name}" for name in _RUN_COLUMNS)}
+FROM started
+JOIN beads ON beads.project_id = started.project_id AND beads.id = started.bead_id
+JOIN projects ON projects.id = started.project_id
+""",
+    )
 )
 
 
@@ -60,4 +101,17 @@ def start_as_claimed(tx: Transaction, run_id: RunId, worker_id: IncarnationId, t
     None: something is not as it was claimed.
     A handback that comes at the same time waits for the worker's row, and then finds this run running.
     """
-    return tx.run_one(_START, run=run_id, worker=worker_id, token=token, lease=lease, now=tx.given)
+    return tx.run_one(_START_AS_CLAIMED, run=run_id, worker=worker_id, token=token, lease=lease, now=tx.given)
+
+
+def start_at_once(
+    tx: Transaction, run_id: RunId, worker_id: IncarnationId, token: UUID, lease: timedelta
+) -> tuple[Any, Any]:
+    """Start like `start_as_claimed` a run for which nothing more is to be read; return its row and its `MATERIAL`.
+
+    Nothing, twice: there is more to read, or something is not as it was claimed.
+    """
+    row = tx.run_one(_START_AT_ONCE, run=run_id, worker=worker_id, token=token, lease=lease, now=tx.given)
+    if row is None:
+        return None, None
+    return SimpleNamespace(**dict(zip(_RUN_COLUMNS, row[-len(_RUN_COLUMNS) :], strict=True))), row

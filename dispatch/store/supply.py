@@ -15,7 +15,7 @@ from dispatch.store.written import written
 
 _SUPPLY = f"""
 WITH fresh AS (
-    SELECT id, roles FROM incarnations
+    SELECT id, roles, agents FROM incarnations
     WHERE NOT gone AND NOT stopping AND heartbeat_at > :alive_since
       AND CASE WHEN CAST(:within AS uuid) IS NULL THEN pool <> '{LOCAL_POOL}' ELSE id = CAST(:within AS uuid) END
 ),
@@ -26,7 +26,11 @@ idle AS (
     {{lock}}
 )
 SELECT
-    ARRAY(SELECT DISTINCT unnest(roles) FROM fresh) AS roles,
+    (
+        SELECT json_object_agg(role, agents) FROM (
+            SELECT role, sum(agents) AS agents FROM fresh, unnest(roles) AS role GROUP BY role
+        ) AS able
+    ) AS able,
     (SELECT json_agg(idle ORDER BY last_used_at NULLS FIRST, name) FROM idle) AS agents,
     (
         SELECT json_agg(json_build_array(project_id, role, runs)) FROM (
@@ -79,7 +83,8 @@ def supply(
         by_project[ProjectId(project)] = by_project.get(ProjectId(project), 0) + runs
     return Supply(
         agents=tuple(_agent(facts) for facts in row.agents or ()),
-        served_roles=frozenset(row.roles),
+        served_roles=frozenset(row.able or ()),
+        agents_by_role=row.able or {},
         open_by_role=by_role,
         open_by_project=by_project,
         projects=tuple(records.project_of(facts) for facts in row.projects or ()),

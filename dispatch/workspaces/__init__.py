@@ -7,13 +7,13 @@ from dispatch.workspaces.landing import land
 from dispatch.workspaces.repository import Repository
 from dispatch.workspaces.scratch import collect_scratch, drop_scratch, make_scratch
 from dispatch.workspaces.soundness import RepositoryCheck
-from dispatch.workspaces.worktrees import GitWorktrees, Worktree
+from dispatch.workspaces.worktrees import Worktree, WorktreeManager
 
 __all__ = [
-    "GitWorktrees",
     "Repository",
     "RepositoryCheck",
     "Worktree",
+    "WorktreeManager",
     "branch_name",
     "collect_scratch",
     "commits_of_work",

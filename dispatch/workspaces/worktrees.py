@@ -30,7 +30,7 @@ class Worktree:
     base_sha: str
 
 
-class GitWorktrees:
+class WorktreeManager:
     """Makes, captures and removes the worktrees of runs on this host.
 
     `root` holds them; `repository_of` returns the repository of a project and may raise DispatchError for an unknown

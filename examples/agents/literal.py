@@ -12,9 +12,15 @@ of other kinds (`python`, `text`, ...) are only to be read.
     ```sleep 90                    wait so many seconds, to overrun a limit
     ```fail the reason             end as failed
     ```ask which colour?           end as a question to a human
+    ```loop src/app.py             read this file again and again, to be stopped in a loop
+    ```review reject no test yet   as a reviewer: approve or reject the work, and say why
+    ```lesson Amounts are cents    tell the runs to come; the text inside says more
+    ```recall whole cents          go on only if a lesson that it was given says so
     ```nothing                     end as done, with nothing to do
 
-The reason and the question may also stand inside the block. A line `tests: skip` in the bead leaves the tests out.
+The reason and the question may also stand inside the block. A line `tests: skip` in the bead leaves the tests out. In a
+text that is written, `{{answer}}` stands for what a human advised last. At a node of a workflow where the work is
+reviewed only the `review` blocks are done, elsewhere all others.
 """
 
 import hashlib
@@ -26,7 +32,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -56,6 +62,10 @@ class Block:
     def words(self) -> str:
         """What the block says: in its info string, else inside."""
         return self.argument or self.text.strip()
+
+    def answered(self, answer: str) -> "Block":
+        """Return the block with what a human advised in its text."""
+        return replace(self, text=self.text.replace("{{answer}}", answer))
 
 
 def emit(**event: Any) -> None:
@@ -175,6 +185,37 @@ def do_ask(block: Block, workspace: Path) -> None:
     raise Stop(outcome="needs_input", question=block.words or "The bead asks, but does not say what.")
 
 
+def do_loop(block: Block, workspace: Path) -> None:
+    path = inside(workspace, block.argument)
+    for _ in range(1000):
+        read(path, block.argument)
+        time.sleep(0.02)
+
+
+def do_review(block: Block, workspace: Path) -> None:
+    word, _, why = block.words.partition(" ")
+    verdicts = {"approve": "approved", "reject": "rejected"}
+    if word not in verdicts:
+        failed("bad review block", "It has to begin with approve or reject.")
+    raise Stop(outcome="completed", verdict=verdicts[word], summary=why)
+
+
+def do_lesson(block: Block, workspace: Path) -> None:
+    emit(type="lesson", category="project", title=block.argument, detail=block.text.strip())
+
+
+def do_recall(block: Block, workspace: Path) -> None:
+    if block.words not in told_lessons():
+        failed("not told", f"No lesson that this run was given says {block.words!r}.")
+    emit(type="progress", message=f"was told: {block.words}")
+
+
+def told_lessons() -> str:
+    """Return the lessons of this run's assignment, as Markdown."""
+    lessons: str = json.loads(Path(os.environ["DISPATCH_ASSIGNMENT"]).read_text(encoding="utf-8")).get("lessons", "")
+    return lessons
+
+
 def do_nothing(block: Block, workspace: Path) -> None:
     raise Stop(outcome="completed", nothing_to_do=True, summary=block.words or "There was nothing to do.")
 
@@ -187,6 +228,10 @@ DOINGS: dict[str, Callable[[Block, Path], None]] = {
     "sleep": do_sleep,
     "fail": do_fail,
     "ask": do_ask,
+    "loop": do_loop,
+    "lesson": do_lesson,
+    "recall": do_recall,
+    "review": do_review,
     "nothing": do_nothing,
 }
 
@@ -209,7 +254,13 @@ def work(assignment: dict[str, Any]) -> str:
     every = list(blocks(description))
     if not every:
         failed("no instructions", "The bead has no fenced block (file, append, replace, sh, ...) that says what to do.")
-    chosen = [block for block in every if block.attempt in (None, assignment["attempt"])]
+    reviews = (assignment.get("workflow") or {}).get("kind") == "verify"
+    answers = [told["advice"] for told in assignment.get("advice", ())]
+    chosen = [
+        block.answered(answers[-1] if answers else "")
+        for block in every
+        if block.attempt in (None, assignment["attempt"]) and (block.kind == "review") is reviews
+    ]
     for number, block in enumerate(chosen, 1):
         emit(type="progress", message=f"block {number} of {len(chosen)}: {block.kind} {block.argument}".rstrip())
         DOINGS[block.kind](block, workspace)

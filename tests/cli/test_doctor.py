@@ -45,7 +45,7 @@ def test_all_is_well(configured, project, running):
     assert code == 0
     parts = ["git", "configuration", "database", "broker", "schema", "tick"]
     queues = [f"queue {queue}" for queue in ("control", "results", "landing", "role.backend-engineer")]
-    assert findings.keys() == {*parts, *queues, "runner mine", "project shop"}
+    assert findings.keys() == {*parts, *queues, "runner mine", "project shop", "lessons"}
 
 
 def test_a_deployment_that_was_never_started_is_broken_and_says_how_to_start_it(configured, project):
@@ -106,3 +106,21 @@ def test_a_broken_configuration_is_a_finding_too(cli, tmp_path):
 def test_without_roles_no_agent_can_work(cli, project):
     said = cli("doctor")
     assert "warning  roles: no role is configured, so no agent can work." in said.out
+
+
+def test_a_faulty_workflow_is_named_with_its_line_and_what_stands_on_it_is_left_out(
+    configured, project, running, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DISPATCH_WORKFLOWS__DIRECTORY", str(tmp_path / "flows"))
+    file = tmp_path / "flows" / "release.toml"
+    file.parent.mkdir()
+    file.write_text('name = "release"\nstart = "a"\n[nodes.a]\non = { success = "done" }\n')
+    assert configured()[1]["workflows"]["found"] == f"1 in {tmp_path / 'flows'}"
+
+    file.write_text('name = "release"\nstart = "b"\n[nodes.a]\non = { success = "done" }\n')
+    code, findings = configured()
+
+    assert code == 1
+    told = findings["workflow release"]
+    assert told["found"] == f'{file}:2: it starts at the unknown node "b". Name one of its nodes: a.'
+    assert "servers" not in findings

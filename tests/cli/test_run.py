@@ -14,7 +14,7 @@ import pytest
 from dispatch import embedded
 from dispatch.cli.demo.scene import literal_agent
 from dispatch.cli.run import event_in_words, outcome_in_words
-from dispatch.models.messages import ActionEvent, ProgressEvent, ResultEvent, UsageEvent
+from dispatch.models.messages import ActionEvent, MessageEvent, ProgressEvent, ResultEvent, SessionEvent, UsageEvent
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, TimedOut
 
 PROGRAM = [sys.executable, "-c", "from dispatch.cli import main; main()"]
@@ -141,6 +141,8 @@ def test_what_an_agent_says_becomes_lines() -> None:
     )
     assert event_in_words(ProgressEvent(message="thinking")) == "thinking"
     assert event_in_words(UsageEvent(tokens_in=5)) == ""
+    assert event_in_words(SessionEvent(id="abc")) == event_in_words(MessageEvent(role="tool", text="x")) == ""
+    assert event_in_words(MessageEvent(role="assistant", text="I\nwill.")) == "I will."
     assert (
         event_in_words(ResultEvent(outcome="needs_input", question="which?")) == "the agent says: needs_input. which?"
     )

@@ -19,6 +19,7 @@ from dispatch.interop.intake import take_bead
 from dispatch.models.agent import Incarnation
 from dispatch.models.identity import BeadId, BeadKey, IncarnationId, ProjectId, uuid7
 from dispatch.models.routing import UNCLEAR_BUG
+from dispatch.placing import Placer
 from dispatch.rerouting import follow_configuration
 from dispatch.routing import Router
 from dispatch.settings import Settings
@@ -90,10 +91,10 @@ def test_beads_follow_the_names_of_the_configuration_once(store, project, beads_
     beads = [{"id": f"s-{number}", "title": "[qa] Try it"} for number in range(count)]
     closed = {"id": "s-closed", "title": "[qa] Tried", "status": "closed", "closed_at": "2026-01-01T00:00:00Z"}
     import_file(store, project.id, beads_file(*beads, closed), settings=PLAIN)
-    assert store.routing.routed_by(project.id) == Router(PLAIN).fingerprint
+    assert store.routing.routed_by(project.id) == Placer(PLAIN, project.id).fingerprint
     assert follow_configuration(store, PLAIN) == 0
     assert follow_configuration(store, OTHERS[1]) == count
-    assert store.routing.routed_by(project.id) == Router(OTHERS[1]).fingerprint
+    assert store.routing.routed_by(project.id) == Placer(OTHERS[1], project.id).fingerprint
     assert {kept(store, project.id, f"s-{number}")[0] for number in range(count)} == {"tester"}
     assert kept(store, project.id, "s-closed")[0] == "qa-engineer", "it goes nowhere"
     assert follow_configuration(store, OTHERS[1]) == 0

@@ -45,7 +45,6 @@ def test_a_memory_is_kept_apart_from_the_beads():
     [
         (b'{"_type": "memory", "value": "x"}', "line 1: this memory has no key; write one"),
         (b'{"_type": "memory", "key": 7, "value": "x"}', "line 1: key is a number; write a string"),
-        (b'{"_type": "memory", "key": "k", "value": []}', "line 1: value is a list; write a string"),
         (b'{"_type": "wish", "id": "bd-a1"}', "line 1: _type is 'wish'; only issue and memory are known"),
     ],
 )
@@ -79,6 +78,12 @@ def test_a_refused_line_does_not_count_as_the_first_of_two():
     refused, bead = read_entries([b'{"id": "bd-a1", "title": 3}', GOOD])
     assert refused.fatal
     assert bead.bead.id == "bd-a1"
+
+
+@pytest.mark.parametrize("value", [["a", {"b": None}], {"c": 1.0}, 7, True, None, ""])
+def test_a_memory_holds_any_json(value):
+    line = json.dumps({"_type": "memory", "key": "k", "value": value}).encode()
+    assert list(read_entries([line])) == [MemoryEntry(1, "k", value, line.decode())]
 
 
 def test_a_memory_key_that_comes_twice_is_told():

@@ -47,6 +47,8 @@ BEAD_TABLE = {
     "finish": ({"in_progress"}, "closed"),
     "land": ({"landing"}, "closed"),
     "bounce": ({"landing"}, "open"),
+    "release": ({"open"}, "landing"),
+    "conclude": ({"open"}, "closed"),
     "adopt": ({"in_progress", "hooked"}, "open"),
 }
 

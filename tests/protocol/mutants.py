@@ -57,12 +57,13 @@ def copy_of_the_code(place: Path) -> Path:
 
 
 def run_tests(root: Path, tests: Sequence[str], *options: str) -> tuple[dict[str, str], str]:
-    """Run tests on the code at `root`; return what became of each, and the output.
+    """Run tests on the code at `root`, end what they leave running, and return what became of each, and the output.
 
     Of a test with parameters one failure is enough. An error before the test is no failure of it.
     """
     report = root / "report.xml"
-    pytest = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
+    pytest = [sys.executable, "-m", "tests.protocol.reaping"]
+    pytest += [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
     finished = subprocess.run(
         [*pytest, f"--timeout={TEST_LIMIT}", f"--junitxml={report}", *options, *tests],
         cwd=root,

@@ -119,10 +119,7 @@ MUTATIONS = (
         "min(PULSE_LIMIT, self._system.settings.dispatch.lease.total_seconds())",
         "PULSE_LIMIT",
         fault="SIGSTOP of a worker past its lease, with an agent that goes on writing.",
-        tests=[
-            f"{EXECUTION}::test_an_agent_is_not_left_running_longer_than_the_lease",
-            f"{FAULTS}::test_a_worker_that_was_stopped_past_its_lease_and_goes_on_touches_nothing",
-        ],
+        tests=[f"{EXECUTION}::test_an_agent_is_not_left_running_longer_than_the_lease"],
     ),
     taken_out(
         9,
@@ -168,6 +165,17 @@ MUTATIONS = (
         "on_process=lambda process: None,",
         fault="Worker and guard are killed both.",
         tests=[f"{EXECUTION}::test_the_work_is_committed_reported_and_its_worktree_removed"],
+    ),
+    taken_out(
+        9,
+        "the file that says where the agent runs",
+        "workers/attempt.py",
+        "write_process(self._run_directory, process, self._base_sha)",
+        "pass",
+        fault="Worker and guard are killed both before the first look of the heartbeat.",
+        tests=[
+            f"{EXECUTION}::test_what_a_dead_attempt_left_running_on_this_host_is_ended_before_its_work_is_kept[file]"
+        ],
     ),
     taken_out(
         10,

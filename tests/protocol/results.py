@@ -7,8 +7,7 @@ FAULTS = "tests/walk/test_faults.py"
 SERVERS = "tests/walk/test_server_faults.py"
 LOCK = "tests/protocol/test_project_lock.py"
 WRITER = f"{LOCK}::test_a_writer_waits_for_the_projects_lock_and_holds_no_row_meanwhile"
-TWO_CLOSINGS = f"{LOCK}::test_two_closings_that_waited_for_one_lock_release_the_bead_that_waits_for_both"
-TWO_SETTLES = f"{LOCK}::test_two_settles_that_waited_for_one_lock_release_the_bead_that_waits_for_both"
+TWO_CLOSINGS = f"{LOCK}::test_two_closings_at_the_same_moment_release_the_bead_that_waits_for_both"
 LOCK_PROJECT = (
     "dispatch/store/transaction.py",
     "SELECT pg_advisory_xact_lock({_PROJECT_LOCK_SPACE}, number)",
@@ -185,7 +184,6 @@ MUTATIONS = (
         tests=[
             WRITER,
             TWO_CLOSINGS,
-            TWO_SETTLES,
         ],
     ),
     taken_out(
@@ -202,10 +200,7 @@ MUTATIONS = (
             ),
         ),
         fault="Two closings at the same moment.",
-        tests=[
-            TWO_CLOSINGS,
-            TWO_SETTLES,
-        ],
+        tests=[TWO_CLOSINGS],
     ),
     taken_out(
         4,
@@ -214,10 +209,7 @@ MUTATIONS = (
         LOCK_PROJECT_OF.old,
         LOCK_PROJECT_OF.new,
         fault=UNLOCKED,
-        tests=[
-            f"{WRITER}[settle]",
-            TWO_SETTLES,
-        ],
+        tests=[f"{WRITER}[settle]"],
     ),
     taken_out(
         4,
@@ -327,10 +319,9 @@ MUTATIONS = (
     taken_out(
         4,
         "the order of locks: the run before its agent",
-        "dispatch/store/running.py",
-        "row = binding.lock_run(tx, run_id)",
-        "tx.connection.execute(select(schema.agents).with_for_update())\n"
-        "            row = binding.lock_run(tx, run_id)",
+        "dispatch/store/starting.py",
+        "    FOR UPDATE OF runs\n",
+        "",
         fault="A start waits for a run that somebody else settles.",
         tests=[f"{LOCK}::test_a_start_that_waits_for_its_run_holds_no_agent"],
     ),

@@ -48,6 +48,25 @@ def held(scene: Any) -> Iterator[Any]:
         yield tx
 
 
+_COMMIT_LOCK = 7
+_PAUSE_AT_COMMIT = f"""
+CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+'BEGIN PERFORM pg_advisory_xact_lock_shared({_COMMIT_LOCK}); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER pause AFTER UPDATE ON beads DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION pause();
+"""
+
+
+@contextmanager
+def commits_held(scene: Any) -> Iterator[None]:
+    """Keep every transaction that changes a bead from its commit, with all its statements done."""
+    with scene.store.engine.begin() as connection:
+        connection.execute(text(_PAUSE_AT_COMMIT))
+    with scene.store.engine.begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_COMMIT_LOCK})"))
+        yield
+
+
 @dataclass
 class Call:
     """A function that is called in a thread of its own."""
@@ -174,10 +193,11 @@ def test_a_writer_waits_for_the_projects_lock_and_holds_no_row_meanwhile(scene: 
     assert call.result() not in (None, False, []), "it did nothing when its turn came"
 
 
-def test_two_closings_that_waited_for_one_lock_release_the_bead_that_waits_for_both(scene: Any) -> None:
+def test_two_closings_at_the_same_moment_release_the_bead_that_waits_for_both(scene: Any) -> None:
+    """One is done but for its commit when the other comes; without the lock neither would see what the other did."""
     blockers = scene.bead("shop-1"), scene.bead("shop-2")
     waiting = scene.bead("shop-3", waits_for=("shop-1", "shop-2"))
-    with held(scene):
+    with commits_held(scene):
         calls = [Call(lambda key=key: scene.store.edits.close(key, "")) for key in blockers]
         until(lambda: _waiting(scene) == 2 or any(call.answers for call in calls), "both closings to wait")
     assert sorted(call.result() for call in calls) == [(), (waiting.bead_id,)]

@@ -16,7 +16,7 @@ from dispatch.models.run import Run
 from dispatch.models.settling import BeadEffect, JoinedStep, LookBack, Past
 from dispatch.models.states import BeadEvent, RunState
 from dispatch.results import judge, judge_landing
-from dispatch.results.judging import cooldown
+from dispatch.results.going_on import cooldown
 from dispatch.settings import Settings
 
 BASE, WORK, HEAD = "b" * 40, "c" * 40, "a" * 40

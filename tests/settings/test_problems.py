@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dispatch.errors import ConfigurationError
-from dispatch.settings import load_settings
+from dispatch.settings import Settings, load_settings
 
 RUNNER = '[runners.mine]\nkind = "command"\nargv = ["agent"]\n'
 
@@ -36,9 +36,8 @@ def told(read, text: str, environ: dict[str, str] | None = None, flags: dict[str
         ),
         (
             '[[hooks]]\npattern = "x"',
-            'dispatch.toml:1: unknown key "hooks" at the top level. The keys there are: home, database_url, '
-            "broker_url, result_backend_url, key_prefix, dispatch, guards, caps, workers, runners, roles, projects, "
-            "bug_evidence.",
+            'dispatch.toml:1: unknown key "hooks" at the top level. The keys there are: '
+            f"{', '.join(Settings.model_fields)}.",
         ),
         (
             "[[bug_evidence]]\npattern = 'x'\nrole = 'dev'\n[[bug_evidence]]\npattern = 'x'\nrole = 'dev'\nwait = 3",

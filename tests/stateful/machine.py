@@ -20,7 +20,8 @@ from dispatch.models.importing import BeadRecord
 from dispatch.models.messages import ResultMessage, TaskMessage
 from dispatch.models.outcome import Completed, Failed, Looped, NeedsInput, Outcome, TimedOut
 from dispatch.models.states import RunState
-from dispatch.results import ResultHandler
+from dispatch.models.workflow import DONE, Condition, Node, NodeKind, Workflow
+from dispatch.results import ResultHandler, WorkflowEngine
 from dispatch.settings import Settings
 from dispatch.store import FixedClock, StartedRun, Store
 
@@ -32,11 +33,36 @@ STRIDE = 5 * SECOND
 """Between two ticks: without gaps, or the rescue would take it for an outage."""
 OUTCOMES: Sequence[Outcome] = (
     Completed(nothing_to_do=True),
+    Completed(nothing_to_do=True, verdict="rejected"),
     Failed(cause="tests are red"),
     TimedOut(limit_seconds=1800),
     Looped(reason="It read one file again and again."),
     NeedsInput(question="Which of the two?"),
 )
+WORKFLOWS = {
+    "reviewed": Workflow(
+        name="reviewed",
+        start="do",
+        cycle_limit=2,
+        nodes={
+            "do": Node(name="do", max_attempts=2, edges={Condition.SUCCESS: "review"}),
+            "review": Node(
+                name="review",
+                kind=NodeKind.VERIFY,
+                role="qa",
+                reviewers=2,
+                edges={Condition.APPROVED: "approve", Condition.REJECTED: "do", Condition.TIMEOUT: "approve"},
+            ),
+            "approve": Node(
+                name="approve",
+                kind=NodeKind.APPROVAL,
+                timeout=20 * SECOND,
+                edges={Condition.APPROVED: DONE, Condition.REJECTED: "do", Condition.TIMEOUT: "do"},
+            ),
+        },
+    )
+}
+"""A workflow with all kinds of nodes but one, that goes round."""
 
 
 @dataclass(slots=True)
@@ -56,18 +82,25 @@ class World:
         self.settings = settings
         self.bus = bus
         self.results = ResultHandler(store, bus, settings)
-        self.dispatcher = Dispatcher(store, bus, settings)
-        self.tick_ = Tick(store, self.dispatcher, bus, settings, sweep=self.results.sweep)
+        self.restart()
         self.workers: list[Worker] = []
         self.started: list[StartedRun] = []
         self.beads: list[BeadId] = []
         self.refusals: list[str] = []
         store.projects.add(SHOP, Path("/srv/shop"), "shop")
 
+    def restart(self, _number: int = 0) -> None:
+        """Begin anew what ticks and tends: all that it knows is in the database."""
+        engine = WorkflowEngine(self.store, self.settings, bus=self.bus, workflows=WORKFLOWS)
+        self.dispatcher = Dispatcher(self.store, self.bus, self.settings)
+        self.tick_ = Tick(
+            self.store, self.dispatcher, self.bus, self.settings, sweep=self.results.sweep, tend=engine.tend
+        )
+
     # What a user does
 
     def add_bead(self, number: int) -> None:
-        """Add a bead that may wait for earlier ones, and may ask for a role."""
+        """Add a bead that may wait for earlier ones, may ask for a role, and may go through a workflow."""
         bead_id = BeadId(f"shop-{len(self.beads) + 1}")
         near = self.beads[-4:]
         targets = [target for place, target in enumerate(near) if number >> place & 1]
@@ -80,6 +113,7 @@ class World:
             document={"id": bead_id, "title": bead.title, "status": "open", "priority": bead.priority},
             dependencies=tuple(Dependency(issue_id=bead_id, depends_on_id=target) for target in targets),
             role_hint=role,
+            workflow="reviewed" if number % 5 < 2 else "",
         )
         self.store.imports.import_records(SHOP, [record])
 
@@ -184,6 +218,21 @@ class World:
         if started is not None:
             outcome = OUTCOMES[number // 13 % len(OUTCOMES)]
             self.store.running.report(ResultMessage(run_id=started.run.id, token=started.token, outcome=outcome))
+
+    def work(self, number: int) -> None:
+        """All that can go goes and is reported and settled, by a worker that lives, with one outcome or another."""
+        worker = choose([worker for worker in self.workers if worker.alive], number)
+        self.tick()
+        if worker is None:
+            return
+        runs = self.store.reading.runs(open_only=True)
+        for place, run in enumerate(run for run in runs if run.state is RunState.PENDING):
+            started = self.store.running.start(RunId(run.id), worker.id)
+            if isinstance(started, StartedRun):
+                self.started.append(started)
+                outcome = OUTCOMES[max(0, (number // 7 + place) % (3 * len(OUTCOMES)) - 2 * len(OUTCOMES))]
+                self.store.running.report(ResultMessage(run_id=run.id, token=started.token, outcome=outcome))
+                self.results.settle(run.id)
 
     def allowed(self, operation: Callable[[], object]) -> None:
         """Do what may be refused, in a sentence."""

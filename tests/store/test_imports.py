@@ -181,13 +181,11 @@ def test_an_import_says_which_beads_a_run_holds_for_export(scene: Any) -> None:
 
 
 def test_memories_are_written_once_and_replaced(scene: Any) -> None:
-    first = _import(scene, [], memories=[MemoryRecord(key="a", text="one"), MemoryRecord(key="b", text="two")])
-    again = _import(scene, [], memories=[MemoryRecord(key="a", text="one"), MemoryRecord(key="b", text="three")])
+    one, two, three = ('{"value": 1}', '{"value": 2}', '{"value": 3}')
+    first = _import(scene, [], memories=[MemoryRecord(key="a", text=one), MemoryRecord(key="b", text=two)])
+    again = _import(scene, [], memories=[MemoryRecord(key="a", text=one), MemoryRecord(key="b", text=three)])
     assert (first.memories, again.memories) == (2, 1)
-    assert [(memory.key, memory.text) for memory in scene.store.imports.memories(SHOP)] == [
-        ("a", "one"),
-        ("b", "three"),
-    ]
+    assert [(memory.key, memory.text) for memory in scene.store.memory.documents(SHOP)] == [("a", one), ("b", three)]
 
 
 def test_more_beads_than_one_batch_come_in_order(scene: Any) -> None:

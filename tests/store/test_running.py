@@ -13,7 +13,7 @@ from dispatch.models.messages import ResultMessage
 from dispatch.models.outcome import Completed, Failed, Lost
 from dispatch.models.run import ActionRecord
 from dispatch.models.states import AgentState, RunState, StopReason
-from dispatch.store import StartedRun
+from dispatch.store import StartedRun, beads, transaction
 
 AtOnce = Callable[[Sequence[Callable[[], Any]]], list[Any]]
 LEASE = timedelta(seconds=45)
@@ -55,6 +55,52 @@ def test_a_start_brings_what_the_worker_needs_to_begin(scene: Any) -> None:
     assert started.previous is not None
     assert started.previous.id == first.id
     assert started.run.attempt == 2
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Given a list of the written-out statements that are run from now on."""
+    statements: list[str] = []
+    run = transaction.run
+
+    def noted(connection: Any, statement: str, parameters: Any) -> Any:
+        statements.append(statement)
+        return run(connection, statement, parameters)
+
+    monkeypatch.setattr(transaction, "run", noted)
+    return statements
+
+
+def test_a_first_attempt_with_nothing_else_to_read_starts_in_one_statement(scene: Any, given: list[str]) -> None:
+    worker = scene.worker(agents=2)
+    key = scene.bead("shop-1", description="Sell it.")
+    run_id = scene.claimed(key)
+    given.clear()
+    started = scene.start(run_id, worker)
+    assert len(given) == 1
+    assert (started.run, started.bead) == (scene.run(run_id), scene.store.reading.bead(key))
+    assert (started.document["description"], started.project) == ("Sell it.", scene.store.projects.get(key.project_id))
+    assert (started.errors, started.dependencies, started.previous, started.advice) == ((), (), None, ())
+
+
+def test_what_else_there_is_to_read_is_read_before_the_start(
+    scene: Any, given: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = scene.worker()
+    scene.bead("shop-0", status="closed")
+    run_id = scene.claimed(scene.bead("shop-1", waits_for=("shop-0",)))
+
+    def fail(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(beads, "targets_of", fail)
+        with pytest.raises(ConnectionError):
+            scene.start(run_id, worker)
+    assert scene.run(run_id).state is RunState.PENDING
+    given.clear()
+    assert [bead.id for bead in scene.start(run_id, worker).dependencies] == ["shop-0"]
+    assert len(given) == 3, "not at once, then what is to be read, then the start; and the dependencies"
 
 
 def _unknown(scene: Any, worker: IncarnationId, run_id: RunId) -> tuple[RunId, IncarnationId]:
@@ -264,6 +310,15 @@ def test_a_report_says_that_no_process_is_left_to_end_and_an_ended_lease_does_no
     scene.store.rescue.expire_leases()
     assert (scene.run(done.run.id).process_group, scene.run(done.run.id).process_started) == (7, None)
     assert (scene.run(lost.run.id).process_group, scene.run(lost.run.id).process_started) == (7, 1.5)
+
+
+def test_a_report_tells_where_the_agent_ran_when_nothing_was_noted_before(scene: Any) -> None:
+    worker = scene.worker()
+    started = scene.start(scene.claimed(scene.bead()), worker)
+    message = ResultMessage(run_id=started.run.id, token=started.token, outcome=Completed(nothing_to_do=True))
+    assert scene.store.running.report(message, host="here", boot_id="b", process_group=7)
+    run = scene.run(started.run.id)
+    assert (run.host, run.boot_id, run.process_group, run.process_started) == ("here", "b", 7, None)
 
 
 def test_base_and_process_are_noted_by_who_holds_the_token_only(scene: Any) -> None:

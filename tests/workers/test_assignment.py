@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from dispatch.models.messages import AssignedNode, AssignedReview
 from dispatch.models.outcome import Failed
+from dispatch.models.workflow import DONE, Condition, Execution, Node, NodeKind, Review, Verdict, Workflow
 from dispatch.settings import Settings
 from workers.assignment import make_assignment
 
@@ -98,3 +100,46 @@ def test_texts_that_only_the_file_has_are_passed_on(shop: Any, field: str, value
     started.document["title"] = 5
     assignment = make_assignment(started, Path("/work"), shop.system.settings)
     assert getattr(assignment.bead, field) == value
+
+
+def test_it_tells_the_projects_memory_lessons_commands_and_agents_file(shop: Any, tmp_path: Path) -> None:
+    shop.store.memory.remember(shop.project.id, "money", "In cents.")
+    (tmp_path / "AGENTS.md").write_text("Be quick.")
+    values = shop.system.settings.model_dump()
+    values["projects"]["shop"] |= {"build_command": ["make"], "test_command": ["make", "test"]}
+    started = replace(shop.started(shop.add("a")), lessons="- Floats are no money.")
+    told = make_assignment(started, tmp_path, Settings.model_validate(values))
+    assert (told.memory, told.lessons) == ("- **money**: In cents.", "- Floats are no money.")
+    assert (told.project.build_command, told.project.test_command) == (("make",), ("make", "test"))
+    assert told.project.agents_md == "Be quick."
+
+
+def test_it_tells_where_the_bead_is_in_its_workflow(shop: Any) -> None:
+    node = Node(
+        name="review", kind=NodeKind.VERIFY, instructions="Read.", reviewers=2, edges={Condition.APPROVED: DONE}
+    )
+    workflow = Workflow(name="bug", start="review", nodes={"review": node})
+    said = Review(node="review", by="qa", verdict=Verdict.REJECTED, summary="No test.")
+    at = Execution(workflow=workflow, node="review", attempts=1, cycles=2, reviews=(said,))
+    started = replace(shop.started(shop.add("a")), execution=at)
+    told = make_assignment(started, Path("/work"), shop.system.settings).workflow
+    assert told == AssignedNode(
+        workflow="bug",
+        node="review",
+        kind="verify",
+        instructions="Read.",
+        attempt=2,
+        cycle=3,
+        reviewers=2,
+        reviews=(AssignedReview(node="review", by="qa", verdict="rejected", summary="No test."),),
+    )
+    through = replace(started, execution=replace(at, node=DONE))
+    assert make_assignment(through, Path("/work"), shop.system.settings).workflow is None
+
+
+def test_half_a_surrogate_pair_in_a_text_hinders_no_run(shop: Any) -> None:
+    started = shop.started(shop.add("a"))
+    started.document["notes"] = "a\ud800\0"
+    assignment = make_assignment(started, Path("/work"), shop.system.settings)
+    assert assignment.bead.notes == "a\ufffd\ufffd"
+    assert assignment.model_dump_json()

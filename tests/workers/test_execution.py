@@ -25,9 +25,10 @@ from dispatch.models.states import RunState, StopReason
 from dispatch.settings import Workspace
 from dispatch.store.projects import ProjectRecords
 from dispatch.store.running import RunningRecords
-from dispatch.workspaces import GitWorktrees, make_scratch
+from dispatch.workspaces import WorktreeManager, make_scratch
 from workers.attempt import Attempt
 from workers.execution import RunExecutor, StartRefusedError
+from workers.process_file import PROCESS_FILE
 from workers.registry import RunnerRegistry
 from workers.runners import ProcessIdentity
 from workers.runners.guard import start_ticks
@@ -146,7 +147,7 @@ def test_a_commit_waits_for_a_database_that_is_away(
     shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
 ) -> None:
     """It is asked where the project's repository is."""
-    fail_once(monkeypatch, GitWorktrees, "commit_all", away())
+    fail_once(monkeypatch, WorktreeManager, "commit_all", away())
     run = execute(shop, WRITES)
     assert run.outcome == Completed()
     assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
@@ -174,6 +175,19 @@ def test_where_the_agent_runs_is_noted_later_when_the_database_is_away_at_its_st
     assert run.process_group is not None
 
 
+def test_where_the_agent_runs_is_noted_at_once_when_no_file_can_hold_it(
+    shop: Any,
+) -> None:
+    dead = shop.started(shop.add("a"))
+    attempt = Attempt(shop.system, dead)
+    attempt.prepare()
+    (shop.system.runs_directory / str(dead.run.id) / PROCESS_FILE).mkdir()
+    attempt._note_process(ProcessIdentity("here", "a boot", 7, 1.5))
+    run = shop.run(dead.run.id)
+    assert (run.host, run.boot_id, run.process_group, run.process_started) == ("here", "a boot", 7, 1.5)
+    assert run.base_sha == git(shop, "rev-parse", "main")
+
+
 def test_a_database_that_was_away_in_between_is_nobodys_failure(
     shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
 ) -> None:
@@ -185,7 +199,7 @@ def test_an_outcome_that_the_database_cannot_hold_is_replaced_by_one_that_it_can
     shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     surrogate = OSError("a name with \udcff in it")
-    fail_once(monkeypatch, GitWorktrees, "create", surrogate)
+    fail_once(monkeypatch, WorktreeManager, "create", surrogate)
     run = execute(shop, WRITES)
     assert run.outcome.cause == "unwritable outcome"
     assert run.state is RunState.REPORTED
@@ -196,7 +210,7 @@ def test_work_that_cannot_be_committed_is_a_failure_and_is_kept_for_the_next_att
 ) -> None:
     key = shop.add("a", WRITES)
     broken = GitError(command="add", place="here", code=128, output="disk full")
-    fail_once(monkeypatch, GitWorktrees, "commit_all", broken)
+    fail_once(monkeypatch, WorktreeManager, "commit_all", broken)
     run = shop.run(executor(shop).execute(shop.order(key)))
     assert isinstance(run.outcome, Failed)
     assert run.outcome.cause == "commit failed"
@@ -207,7 +221,7 @@ def test_work_that_cannot_be_committed_is_a_failure_and_is_kept_for_the_next_att
 def test_whatever_breaks_around_the_agent_is_a_failed_run_not_a_lost_one(
     shop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail_once(monkeypatch, GitWorktrees, "create", ValueError("not foreseen"))
+    fail_once(monkeypatch, WorktreeManager, "create", ValueError("not foreseen"))
     outcome = execute(shop, WRITES).outcome
     assert isinstance(outcome, Failed)
     assert (outcome.cause, "not foreseen" in outcome.summary) == ("ValueError", True)
@@ -216,7 +230,7 @@ def test_whatever_breaks_around_the_agent_is_a_failed_run_not_a_lost_one(
 def test_a_worktree_that_cannot_be_removed_does_not_keep_the_result(
     shop: Any, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
 ) -> None:
-    fail_once(monkeypatch, GitWorktrees, "remove", away())
+    fail_once(monkeypatch, WorktreeManager, "remove", away())
     assert execute(shop, WRITES).outcome == Completed()
 
 
@@ -260,8 +274,9 @@ def test_what_a_dead_attempt_left_on_this_host_is_kept_and_counts_as_work(shop: 
     assert shop.store.reading.bead(key).head_sha == run.commit_sha
 
 
-def test_what_a_dead_attempt_left_running_on_this_host_is_ended_before_its_work_is_kept(shop: Any) -> None:
-    """Worker and guard are gone both, and the agent writes on."""
+@pytest.mark.parametrize("noted", ["file", "database"])
+def test_what_a_dead_attempt_left_running_on_this_host_is_ended_before_its_work_is_kept(shop: Any, noted: str) -> None:
+    """Worker and guard are gone both, and the agent writes on. The worker may have gone before any heartbeat."""
     key = shop.add("a", "pass")
     dead = shop.started(key)
     attempt = Attempt(shop.system, dead)
@@ -271,6 +286,10 @@ def test_what_a_dead_attempt_left_running_on_this_host_is_ended_before_its_work_
     with subprocess.Popen(["sh", "-c", writes_on], cwd=workspace, start_new_session=True) as agent:
         try:
             attempt._note_process(identify(agent.pid, start_ticks(agent.pid)))
+            assert shop.run(dead.run.id).host is None
+            if noted == "database":
+                attempt._look()
+                (shop.system.runs_directory / str(dead.run.id) / PROCESS_FILE).unlink()
             with shop.store.engine.begin() as connection:
                 connection.execute(text("UPDATE runs SET lease_until = clock_timestamp()"))
             (lost,) = shop.store.rescue.expire_leases()
@@ -286,6 +305,7 @@ def test_what_a_dead_attempt_left_running_on_this_host_is_ended_before_its_work_
             agent.kill()
     assert run.outcome == Completed()
     assert int(git(shop, "show", f"{run.commit_sha}:wip.txt")) > 0
+    assert run.base_sha == git(shop, "rev-parse", "main")
 
 
 def test_an_agent_is_not_left_running_longer_than_the_lease(
@@ -306,9 +326,9 @@ def test_an_agent_is_not_left_running_longer_than_the_lease(
 
 def test_the_lease_is_renewed_until_the_outcome_is_written(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The commit of a large repository may take longer than a lease."""
-    commit = GitWorktrees.commit_all
+    commit = WorktreeManager.commit_all
 
-    def commit_slowly(worktrees: GitWorktrees, run: Any, message: str) -> str:
+    def commit_slowly(worktrees: WorktreeManager, run: Any, message: str) -> str:
         leases = {shop.run(run.id).lease_until}
         deadline = time.monotonic() + 20
         while len(leases) < 4:
@@ -317,7 +337,7 @@ def test_the_lease_is_renewed_until_the_outcome_is_written(shop: Any, monkeypatc
             leases.add(shop.run(run.id).lease_until)
         return commit(worktrees, run, message)
 
-    monkeypatch.setattr(GitWorktrees, "commit_all", commit_slowly)
+    monkeypatch.setattr(WorktreeManager, "commit_all", commit_slowly)
     assert execute(shop, WRITES).outcome == Completed()
 
 

@@ -56,7 +56,14 @@ def beating(
     records: Any, control: RunControl, *, stopping: bool = False, each_beat: Callable[[], None] = lambda: None
 ) -> RunHeartbeat:
     return RunHeartbeat(
-        records, RunId(uuid7()), uuid4(), control, interval=0.02, stopping=lambda: stopping, each_beat=each_beat
+        records,
+        RunId(uuid7()),
+        uuid4(),
+        control,
+        interval=0.02,
+        stopping=lambda: stopping,
+        each_look=lambda: None,
+        each_beat=each_beat,
     )
 
 
@@ -70,6 +77,27 @@ def watcher() -> Watcher:
     return Watcher()
 
 
+def test_what_lasts_is_looked_at_before_the_first_renewal_is_due(control: RunControl) -> None:
+    looked = threading.Event()
+    renewals: list[object] = []
+    heartbeat = RunHeartbeat(
+        Answers(Renewal(stop_reason=None)),
+        RunId(uuid7()),
+        uuid4(),
+        control,
+        interval=3600,
+        stopping=lambda: False,
+        each_look=looked.set,
+        each_beat=lambda: renewals.append(1),
+    )
+    heartbeat.start()
+    try:
+        assert looked.wait(PATIENCE)
+    finally:
+        heartbeat.end()
+    assert renewals == []
+
+
 def test_it_lengthens_the_lease_in_the_database_and_ends_with_the_run(shop: Any, control: RunControl) -> None:
     started = shop.started(shop.add("a"))
     heartbeat = RunHeartbeat(
@@ -79,6 +107,7 @@ def test_it_lengthens_the_lease_in_the_database_and_ends_with_the_run(shop: Any,
         control,
         interval=0.05,
         stopping=lambda: False,
+        each_look=lambda: None,
         each_beat=lambda: None,
     )
     heartbeat.start()

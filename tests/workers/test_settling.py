@@ -13,7 +13,7 @@ from dispatch.models.identity import BeadKey
 from dispatch.models.outcome import Completed
 from dispatch.results import ResultHandler
 from dispatch.store.landings import LandingRecords
-from dispatch.workspaces import GitWorktrees
+from dispatch.workspaces import WorktreeManager
 from workers.execution import RunExecutor
 from workers.registry import RunnerRegistry
 from workers.settling import collect_worktrees, land_project, settle_run
@@ -123,7 +123,7 @@ def test_only_one_lands_in_a_project_at_a_time(shop: Any) -> None:
 def test_worktrees_of_ended_runs_are_collected_and_open_ones_stay(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     started = shop.started(shop.add("open"))
     shop.system.worktrees.create(started.run)
-    monkeypatch.setattr(GitWorktrees, "remove", lambda *_: None)
+    monkeypatch.setattr(WorktreeManager, "remove", lambda *_: None)
     done(shop, "a")
     assert len(list(shop.system.worktrees_directory.glob("*/"))) == 2
     assert collect_worktrees(shop.system) == 1
@@ -132,12 +132,12 @@ def test_worktrees_of_ended_runs_are_collected_and_open_ones_stay(shop: Any, mon
 
 def test_accepted_work_gets_its_branch_before_the_runs_own_ref_goes(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a sweep, which settles without git, or when git did not answer at the time."""
-    set_branch = GitWorktrees.set_branch
+    set_branch = WorktreeManager.set_branch
 
     def broken(*_: Any) -> bool:
         raise GitError(command="update-ref", place="here", code=128, output="locked")
 
-    monkeypatch.setattr(GitWorktrees, "set_branch", broken)
+    monkeypatch.setattr(WorktreeManager, "set_branch", broken)
     ((_, run_id),) = done(shop, "a")
     commit = shop.run(run_id).commit_sha
     assert shop.run(run_id).outcome == Completed()
@@ -145,7 +145,7 @@ def test_accepted_work_gets_its_branch_before_the_runs_own_ref_goes(shop: Any, m
     assert collect_worktrees(shop.system) == 0
     assert git(shop, "rev-parse", f"refs/dispatch/runs/{run_id}") == commit
 
-    monkeypatch.setattr(GitWorktrees, "set_branch", set_branch)
+    monkeypatch.setattr(WorktreeManager, "set_branch", set_branch)
     assert collect_worktrees(shop.system) == 1
     assert git(shop, "rev-parse", "bead/a") == commit
 

@@ -11,7 +11,7 @@ import pytest
 
 from dispatch.models.identity import BeadId, ProjectId, RunId, StepId, uuid7
 from dispatch.models.run import Run
-from dispatch.workspaces import GitWorktrees, Repository
+from dispatch.workspaces import Repository, WorktreeManager
 
 SHOP = ProjectId("shop")
 
@@ -81,8 +81,8 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def worktrees(root: Path, shop: Shop) -> GitWorktrees:
-    return GitWorktrees(root, lambda _: Repository(shop.path, "main"))
+def worktrees(root: Path, shop: Shop) -> WorktreeManager:
+    return WorktreeManager(root, lambda _: Repository(shop.path, "main"))
 
 
 @pytest.fixture

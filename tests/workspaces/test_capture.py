@@ -7,7 +7,7 @@ import pytest
 
 from dispatch.models.identity import ProjectId
 from dispatch.models.run import Run
-from dispatch.workspaces import GitWorktrees, Worktree
+from dispatch.workspaces import Worktree, WorktreeManager
 
 SHOP = ProjectId("shop")
 
@@ -18,12 +18,12 @@ def run(new_run) -> Run:
 
 
 @pytest.fixture
-def made(worktrees: GitWorktrees, run: Run) -> Worktree:
+def made(worktrees: WorktreeManager, run: Run) -> Worktree:
     return worktrees.create(run)
 
 
 @pytest.fixture
-def commit_all(worktrees: GitWorktrees, shop, run: Run, made: Worktree):
+def commit_all(worktrees: WorktreeManager, shop, run: Run, made: Worktree):
     """Commit, and check what holds of every such commit."""
 
     def commit(message: str = "the work") -> str:

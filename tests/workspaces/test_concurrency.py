@@ -11,7 +11,7 @@ import pytest
 from dispatch.errors import GitError
 from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.run import Run
-from dispatch.workspaces import GitWorktrees, Repository
+from dispatch.workspaces import Repository, WorktreeManager
 from dispatch.workspaces.file_lock import locked
 
 ROUNDS = 2
@@ -19,7 +19,7 @@ ROUNDS = 2
 
 def _work(root: Path, shop: Path, run: Run, number: int) -> str:
     """The whole life of a run's worktree."""
-    worktrees = GitWorktrees(root, lambda _: Repository(shop, "main"))
+    worktrees = WorktreeManager(root, lambda _: Repository(shop, "main"))
     made = worktrees.create(run)
     (made.path / f"file-{number}").write_text(str(number))
     sha = worktrees.commit_all(run, f"run {number}")

@@ -8,7 +8,7 @@ import pytest
 from dispatch.errors import ConfigurationError, NotFoundError, RefusedError
 from dispatch.models.identity import BeadId, ProjectId, RunId, uuid7
 from dispatch.models.run import Run
-from dispatch.workspaces import GitWorktrees, Repository, branch_name
+from dispatch.workspaces import Repository, WorktreeManager, branch_name
 
 SHOP = ProjectId("shop")
 
@@ -75,7 +75,7 @@ class TestCreate:
 
     def test_a_bare_repository_will_do(self, shop, new_run, root, tmp_path):
         shop.git("clone", "--quiet", "--bare", ".", str(tmp_path / "bare.git"))
-        worktrees = GitWorktrees(root, lambda _: Repository(tmp_path / "bare.git", "main"))
+        worktrees = WorktreeManager(root, lambda _: Repository(tmp_path / "bare.git", "main"))
         run = new_run()
 
         made = worktrees.create(run)
@@ -112,7 +112,7 @@ class TestCreate:
 
 class TestCreateRefuses:
     def _create(self, root: Path, path: Path, run: Run, branch: str = "main") -> None:
-        GitWorktrees(root, lambda _: Repository(path, branch)).create(run)
+        WorktreeManager(root, lambda _: Repository(path, branch)).create(run)
 
     def test_a_path_that_is_not_there(self, root, tmp_path, new_run):
         with pytest.raises(ConfigurationError, match="no such directory"):
@@ -257,15 +257,15 @@ class TestCollect:
 
     def test_a_project_that_is_gone_does_not_stop_the_others(self, root, shop, new_run, caplog):
         lost, fine = new_run(), replace(new_run(), project_id=ProjectId("other"))
-        GitWorktrees(root, lambda _: Repository(shop.path, "main")).create(lost)
-        GitWorktrees(root, lambda _: Repository(shop.path, "main")).create(fine)
+        WorktreeManager(root, lambda _: Repository(shop.path, "main")).create(lost)
+        WorktreeManager(root, lambda _: Repository(shop.path, "main")).create(fine)
 
         def repository_of(project_id: ProjectId) -> Repository:
             if project_id == SHOP:
                 raise NotFoundError(thing="project", name=project_id, cure="Add it.")
             return Repository(shop.path, "main")
 
-        assert GitWorktrees(root, repository_of).collect(lambda _: False) == [fine.id]
+        assert WorktreeManager(root, repository_of).collect(lambda _: False) == [fine.id]
         assert str(lost.id) in caplog.text
         assert "There is no project 'shop'" in caplog.text
 
@@ -318,7 +318,7 @@ def test_the_commit_range_counts_from_the_oldest(worktrees, shop):
 
 def test_the_records_and_refs_belong_to_the_root_that_made_them(shop, new_run: Callable[..., Run], tmp_path):
     """Two homes may use one repository; neither collects the other's runs."""
-    one, other = (GitWorktrees(tmp_path / name, lambda _: Repository(shop.path, "main")) for name in ("a", "b"))
+    one, other = (WorktreeManager(tmp_path / name, lambda _: Repository(shop.path, "main")) for name in ("a", "b"))
     run = new_run()
     one.create(run)
 

@@ -11,10 +11,16 @@ from dispatch.errors import ConfigurationError
 from dispatch.models.outcome import Failed, Outcome
 from workers.runners import guard
 from workers.runners.base import RunnerContext
-from workers.runners.environment import ASSIGNMENT_VARIABLE, agent_environment, check_names
+from workers.runners.environment import (
+    ASSIGNMENT_VARIABLE,
+    PROMPT_VARIABLE,
+    SESSION_VARIABLE,
+    agent_environment,
+    check_names,
+)
 from workers.runners.link import GuardLink
 from workers.runners.pipes import open_pipe
-from workers.runners.run_files import open_transcript, write_assignment
+from workers.runners.run_files import open_transcript, write_assignment, write_prompt
 from workers.runners.verdict import outcome_before_start, outcome_of_program
 from workers.runners.watch import Watch
 
@@ -58,7 +64,7 @@ class CommandRunner:
         if isinstance(command, Failed):
             return command
         with ExitStack() as stack:
-            values = {ASSIGNMENT_VARIABLE: str(write_assignment(context))}
+            values = _told(context)
             transcript = open_transcript(context)
             stack.callback(transcript.close)
             stdout, stdout_writer = open_pipe(stack)
@@ -107,6 +113,13 @@ class CommandRunner:
             place for place in os.get_exec_path(self._env if "PATH" in self._env else None) if Path(place).is_absolute()
         )
         return shutil.which(name, path=os.pathsep.join(places))
+
+
+def _told(context: RunnerContext) -> dict[str, str]:
+    """Write the files that tell the agent its work; return the variables that lead to them."""
+    told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(write_prompt(context))}
+    session = context.assignment.session
+    return told | {SESSION_VARIABLE: session.id} if session is not None and session.id else told
 
 
 def _guard_command(context: RunnerContext, command: Sequence[str]) -> list[str]:

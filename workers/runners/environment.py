@@ -8,6 +8,10 @@ ALWAYS_PASSED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "TERM")
 """Passed to every agent, and every `LC_...` with them."""
 ASSIGNMENT_VARIABLE = "DISPATCH_ASSIGNMENT"
 """Names the file with the agent's assignment."""
+PROMPT_VARIABLE = "DISPATCH_PROMPT"
+"""Names the file that tells the same as a page of Markdown."""
+SESSION_VARIABLE = "DISPATCH_SESSION_ID"
+"""The agent program's own session, where this run is to resume one."""
 _OUR_PREFIX = "DISPATCH_"
 
 

@@ -3,20 +3,31 @@
 import os
 from pathlib import Path
 
+from dispatch.context import render
 from workers.runners.base import RunnerContext
 from workers.runners.transcript import Transcript
 
 ASSIGNMENT_FILE = "assignment.json"
+PROMPT_FILE = "prompt.md"
 LOG_FILE = "agent.log"
 
 
 def write_assignment(context: RunnerContext) -> Path:
     """Write the assignment where only its owner can read it; return the file. Raises OSError."""
+    return _write(context, ASSIGNMENT_FILE, context.assignment.model_dump_json())
+
+
+def write_prompt(context: RunnerContext) -> Path:
+    """Write the assignment as a prompt, beside the assignment; return the file. Raises OSError."""
+    return _write(context, PROMPT_FILE, render(context.assignment))
+
+
+def _write(context: RunnerContext, name: str, text: str) -> Path:
     context.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = context.run_directory.absolute() / ASSIGNMENT_FILE
+    path = context.run_directory.absolute() / name
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(context.assignment.model_dump_json())
+        file.write(text)
     return path
 
 

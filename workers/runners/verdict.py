@@ -67,7 +67,7 @@ def _outcome_of_word(result: ResultEvent, output: str) -> Outcome:
     """Return the outcome that an agent's result event asks for."""
     match result.outcome:
         case "completed":
-            return Completed(summary=result.summary, nothing_to_do=result.nothing_to_do)
+            return Completed(summary=result.summary, nothing_to_do=result.nothing_to_do, verdict=result.verdict)
         case "needs_input":
             return NeedsInput(summary=result.summary, question=result.question or result.summary)
         case "failed":

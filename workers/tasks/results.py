@@ -30,6 +30,11 @@ def hurry(run_ids: Sequence[str]) -> None:
 
 @app.task(name=HOUSEKEEPING_TASK, ignore_result=True, time_limit=_LIMIT)
 def housekeeping() -> int:
-    """Collect the worktrees on this host whose runs have ended; return how many. Before, announce what waits."""
+    """Collect the worktrees on this host whose runs have ended; return how many.
+
+    Before, announce what waits, delete the conversations that are over, and make vectors that lessons lack.
+    """
     announce_decisions(system().store.decisions)
+    system().store.sessions.delete_expired()
+    system().lessons.refresh_vectors()
     return collect_worktrees(system())

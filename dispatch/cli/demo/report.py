@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dispatch.cli.live_words import short_agent
 from dispatch.models.bead import Bead
-from dispatch.models.outcome import Completed, Failed, Outcome, TimedOut
+from dispatch.models.outcome import Completed, Failed, Looped, NeedsInput, Outcome, TimedOut
 from dispatch.models.run import Run
 from dispatch.models.states import BeadStatus
 
@@ -47,8 +47,12 @@ class BeadStory:
 def short_outcome(outcome: Outcome) -> str:
     """Return an outcome as a few words."""
     match outcome:
-        case Completed():
-            return "done"
+        case Completed(verdict=verdict):
+            return verdict or "done"
+        case Looped():
+            return "stopped in a loop"
+        case NeedsInput():
+            return "asked a human"
         case Failed(cause=cause):
             return f"failed ({cause})"
         case TimedOut(limit_seconds=limit):

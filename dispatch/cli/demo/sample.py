@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dispatch import embedded
 from dispatch.cli import output
+from dispatch.cli.demo.human import ScriptedHuman
 from dispatch.cli.demo.report import COLUMNS, BeadStory, landed_commits
 from dispatch.cli.demo.scene import PROJECT, demo_environment, remove_scene, replace_scene
 from dispatch.cli.demo.shop import BEADS, RETRIED, ROLES
@@ -45,12 +46,14 @@ def _play(settings: Settings, started: float) -> int:
         f"{len(BEADS)} beads for {len(ROLES)} roles go to 4 agents. The agents are a scripted program that does"
     )
     output.write("what a bead's text says: no model, no key, no network. All the rest is what your own agents get.")
+    output.write("Where a human is asked, the demo answers after a moment, and says so.")
     store = prepare_store(settings)
     try:
         result = import_file(store, _PROJECT, repository / ".beads" / "issues.jsonl", settings=settings)
         output.write(f"Imported {result.report.created} beads from .beads/issues.jsonl. Starting Celery's workers ...")
         with LiveView() as view:
-            end = keep_up(settings, view, until_idle=True, environ=demo_environment())
+            human = ScriptedHuman(settings, view.tell)
+            end = keep_up(settings, view, until_idle=True, environ=demo_environment(), attend=human.attend)
         all_closed = _tell(store, repository)
     finally:
         store.close()

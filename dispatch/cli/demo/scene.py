@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dispatch
 from dispatch import embedded
-from dispatch.cli.demo.shop import BACKEND, BEADS, DOCUMENTATION, FILES, FRONTEND, QA, ROLES, ShopBead
+from dispatch.cli.demo.shop import BACKEND, BEADS, DOCUMENTATION, FILES, FRONTEND, QA, REVIEWER, ROLES, ShopBead
 from dispatch.embedded import UpLock
 from dispatch.errors import RefusedError, UnavailableError
 from dispatch.settings import Settings, load_settings
@@ -27,6 +27,7 @@ tick_interval = "1s"
 
 [guards]
 cooldown = ["1s", "5s"]
+max_failures = 2                     # a short patience, so that the demo shows how a human is asked
 
 [workers.makers]
 roles = [{makers}]
@@ -102,7 +103,7 @@ def _config(agent: Path) -> str:
 
     return _CONFIG.format(
         makers=quoted(BACKEND, FRONTEND),
-        checkers=quoted(QA, DOCUMENTATION),
+        checkers=quoted(QA, DOCUMENTATION, REVIEWER),
         argv=quoted(sys.executable, agent),
         roles="".join(f'[roles.{role}]\nrunners = ["literal"]\n\n' for role in ROLES),
         tests=quoted(sys.executable, "-m", "unittest", "discover", "-q", "-s", "tests", "-t", "."),
@@ -142,7 +143,7 @@ def _document(bead: ShopBead, start: datetime, number: int) -> dict[str, object]
         "issue_type": bead.issue_type,
         "created_at": created,
         "updated_at": created,
-        "labels": [f"role:{bead.role}"],
+        "labels": [*bead.labels, *([f"role:{bead.role}"] if bead.role else [])],
     }
     if edges:
         document["dependencies"] = edges

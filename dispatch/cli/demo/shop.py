@@ -1,7 +1,9 @@
 """What the demo works on: `tinyshop`, a Python package with a bug and little else, and the beads that make more of it.
 
-The instructions are fenced blocks for `examples/agents/literal.py`, a program that does what they say. Two beads do
-not succeed at once: shop-3 fails its tests in the first attempt, shop-9 overruns its limit.
+The instructions are fenced blocks for `examples/agents/literal.py`, a program that does what they say. Some beads do
+not succeed at once: shop-3 fails its tests in the first attempt, shop-9 overruns its limit, shop-15 goes round in
+circles until a human is asked, shop-16 asks a human itself, and the reviewers of shop-17 want a test first. What the
+agent of shop-18 learns, that of shop-19 is told.
 """
 
 from collections.abc import Mapping
@@ -9,8 +11,16 @@ from dataclasses import dataclass, field
 
 BACKEND, FRONTEND = "backend-engineer", "frontend-engineer"
 QA, DOCUMENTATION = "qa-engineer", "documentation-manager"
-ROLES = (BACKEND, FRONTEND, QA, DOCUMENTATION)
+REVIEWER = "code-reviewer"
+ROLES = (BACKEND, FRONTEND, QA, DOCUMENTATION, REVIEWER)
 RETRIED, OVERRUN = "shop-3", "shop-9"
+FILED, NAMED, LOOPING, ASKING, REVIEWED = "shop-13", "shop-14", "shop-15", "shop-16", "shop-17"
+TEACHING, TAUGHT = "shop-18", "shop-19"
+ANSWERS: Mapping[str, str] = {
+    LOOPING: "Do not read on: write down what you know.",
+    ASKING: "seagreen",
+}
+"""What the demo answers for a human."""
 
 FILES: Mapping[str, str] = {
     "README.md": "# tinyshop\n\nA shop in a few lines. Run its tests with `make test`.\n",
@@ -38,12 +48,13 @@ class PriceTest(unittest.TestCase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShopBead:
-    """A bead of the demo; `waits_for` are ids, `timeout` the limit of its runs."""
+    """A bead of the demo; `waits_for` are ids. Without a `role` it goes where its own words send it."""
 
     id: str
     title: str
-    role: str
     description: str
+    role: str = ""
+    labels: tuple[str, ...] = ()
     issue_type: str = "task"
     priority: int = 2
     waits_for: tuple[str, ...] = ()
@@ -285,6 +296,156 @@ Amounts are whole cents; `tinyshop.money.price` shows them.
 ## Orders
 
 `tinyshop.order.bill({"apple": 2})` says what two apples cost.
+```
+""",
+    ),
+    ShopBead(
+        id=FILED,
+        title="[auto-filed] KeyError: 'tea' in cents_of",
+        labels=("auto-filed",),
+        issue_type="bug",
+        priority=1,
+        waits_for=("shop-2",),
+        description="""A program filed this, and named nobody. What it holds says who can mend it.
+
+Traceback (most recent call last):
+  File "/srv/tinyshop/catalogue.py", line 7, in cents_of
+    return PRODUCTS[name]
+KeyError: 'tea'
+
+```replace tinyshop/catalogue.py
+<<<<<<< old
+"cheese": 649}
+=======
+"cheese": 649, "tea": 199}
+>>>>>>> new
+```
+""",
+    ),
+    ShopBead(
+        id=NAMED,
+        title="Ask the QA engineer to test the style",
+        waits_for=("shop-7",),
+        description="""Its title names who does it.
+
+```file tests/test_style.py
+import unittest
+from pathlib import Path
+
+
+class StyleTest(unittest.TestCase):
+    def test_the_total_has_a_style(self):
+        self.assertIn(".total", Path("tinyshop/pages/style.css").read_text())
+```
+""",
+    ),
+    ShopBead(
+        id=LOOPING,
+        title="Find out what the shop is made of",
+        role=DOCUMENTATION,
+        waits_for=("shop-1",),
+        description="""The agent reads one file again and again. It is stopped, twice, and then a human is asked.
+
+```loop tinyshop/money.py attempt=1
+```
+
+```loop tinyshop/money.py attempt=2
+```
+
+```file docs/parts.md attempt=3
+# Parts
+
+Money, a catalogue, a cart, orders and pages.
+```
+""",
+    ),
+    ShopBead(
+        id=ASKING,
+        title="Give the total a colour",
+        role=FRONTEND,
+        waits_for=("shop-7",),
+        description="""Nobody wrote down which colour, so the agent asks; its next run is told the answer.
+
+```ask Which colour should the total have? attempt=1
+```
+
+```append tinyshop/pages/style.css attempt=2
+.total { color: {{answer}}; }
+```
+""",
+    ),
+    ShopBead(
+        id=REVIEWED,
+        title="Refuse an empty order",
+        role=BACKEND,
+        labels=("workflow:feature",),
+        issue_type="feature",
+        priority=1,
+        waits_for=("shop-4",),
+        description="""It goes through the workflow `feature`: two reviewers read it, and want a test first.
+
+```replace tinyshop/order.py attempt=1
+<<<<<<< old
+    cart = Cart()
+=======
+    if not wanted:
+        raise ValueError("an order has to hold something")
+    cart = Cart()
+>>>>>>> new
+```
+
+```review reject There is no test of it. attempt=2
+```
+
+```file tests/test_empty_order.py attempt=3
+import unittest
+
+from tinyshop.order import bill
+
+
+class EmptyOrderTest(unittest.TestCase):
+    def test_it_is_refused(self):
+        with self.assertRaises(ValueError):
+            bill({})
+```
+
+```review approve It is tested now. attempt=4
+```
+
+```nothing It is in order. attempt=5
+```
+""",
+    ),
+    ShopBead(
+        id=TEACHING,
+        title="Write down how prices are kept",
+        role=DOCUMENTATION,
+        waits_for=("shop-1",),
+        description="""Whoever does this finds out what others should know, and leaves it as a lesson.
+
+```file docs/prices.md
+# Prices
+
+A price is a number of cents, everywhere but on a page.
+```
+
+```lesson Prices are kept in whole cents
+Never a float: only `tinyshop.money.price` makes euros of them, for a page.
+```
+""",
+    ),
+    ShopBead(
+        id=TAUGHT,
+        title="Keep the price of a delivery",
+        role=BACKEND,
+        waits_for=(TEACHING,),
+        description="""Another bead about prices: its run is given the lesson, and goes on only if it was.
+
+```recall Prices are kept in whole cents
+```
+
+```file tinyshop/delivery.py
+PRICE_OF_A_DELIVERY = 490
 ```
 """,
     ),

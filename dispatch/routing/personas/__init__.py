@@ -98,6 +98,13 @@ def known_personas(settings: Settings) -> tuple[Persona, ...]:
     )
 
 
+def role_names(settings: Settings) -> dict[str, str]:
+    """Return every name, in normal form, by which a role or persona may be called, with the persona that it means."""
+    known = known_personas(settings)
+    aliases = {alias: persona.name for persona in reversed(known) for alias in persona.aliases}
+    return aliases | {persona.name: persona.name for persona in known}
+
+
 def role_of_persona(persona: str, settings: Settings) -> str:
     """Return the role that does the work of a persona, which is named in normal form.
 
