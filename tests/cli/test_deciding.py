@@ -14,12 +14,14 @@ import pytest
 import redis
 from sqlalchemy import text
 
-from dispatch.escalation import asked, settle_broken, worn_out
+from dispatch.escalation import asked, asked_by_workflow, settle_broken, worn_out
+from dispatch.models.bead import Bead
 from dispatch.models.decision import Decision, Option
 from dispatch.models.identity import BeadKey
 from dispatch.models.progress import CommitRange
 from dispatch.models.run import ErrorRecord
 from dispatch.models.settling import Escalation
+from dispatch.models.workflow import Execution, Node, NodeKind, Workflow
 
 NOON = datetime(2026, 9, 25, 12, tzinfo=UTC)
 RED = "failed: tests\ntests/test_basket.py::test_total FAILED\n\nAssertionError: 3 != 4\n1 failed, 41 passed"
@@ -36,7 +38,8 @@ def escalate(cli: Any, store: Any, project: Any) -> Escalate:
     ) -> Decision:
         assert cli("add", f"Do {bead_id}", "--id", bead_id, *options).code == 0
         bead = store.reading.bead(BeadKey(project.id, bead_id))
-        escalation = replace(words(bead, *(told or (5, RED))), **fields)
+        told = told or ((5, RED) if words is worn_out else ())
+        escalation = replace(words(bead, *told), **fields)
         made: Decision = store.settling.escalate(bead.key, escalation)
         return made
 
@@ -208,12 +211,26 @@ def test_why_tells_where_it_can_be_decided(cli: Any, basket: Decision) -> None:
 # Deciding
 
 
+def approval(bead: Bead) -> Escalation:
+    """What the workflow of a bead asks at an approval."""
+    node = Node(name="look", kind=NodeKind.APPROVAL)
+    workflow = Workflow(name="careful", start="look", nodes={"look": node})
+    asks = asked_by_workflow(bead, Execution(workflow=workflow, node="look"), "")
+    assert asks is not None
+    return asks
+
+
+def words_for(option: str) -> tuple[Any, ...]:
+    """Return the words of an escalation that offers an option."""
+    special = {"answer": (asked, "Red?"), "approve": (approval,), "reject": (approval,)}
+    return special.get(option, (worn_out, 5, RED))
+
+
 def test_every_command_that_is_shown_can_be_typed(cli: Any, escalate: Escalate) -> None:
     for number, option in enumerate(Option):
         if option is Option.MOOT:
             continue
-        words = (asked, "Red?") if option is Option.ANSWER else ()
-        decision = escalate(f"shop-{number}", *words)
+        decision = escalate(f"shop-{number}", *words_for(option))
         (command,) = [
             one["command"]
             for one in cli("inbox", decision.decision_id, "--json").json["options"]
@@ -231,7 +248,7 @@ ON_THE_PAGE = re.findall(r"`(dispatch decide [^`]+)`", PAGE.read_text())
 
 @pytest.mark.parametrize("command", ON_THE_PAGE)
 def test_what_the_documentation_types_is_done(cli: Any, escalate: Escalate, command: str) -> None:
-    escalate("shop-a1", *((asked, "Red?") if " answer " in command else ()))
+    escalate("shop-a1", *words_for(shlex.split(command)[3]))
     said = cli(*shlex.split(command)[1:])
     assert (said.code, cli("inbox", "--json").json) == (0, []), said.err
 

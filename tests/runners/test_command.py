@@ -133,7 +133,7 @@ def test_an_agent_sees_the_allowed_environment_and_no_secret(stage, program, mon
     assert not leaked
 
 
-OURS = ("DISPATCH_ASSIGNMENT", "DISPATCH_PROCESS")
+OURS = ("DISPATCH_ASSIGNMENT", "DISPATCH_PROCESS", "DISPATCH_PROMPT")
 
 
 def test_variables_of_dispatch_itself_are_never_given_away():
