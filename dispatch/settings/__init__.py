@@ -11,19 +11,15 @@ from dispatch.settings.model import (
     DispatchSettings,
     Fallback,
     GuardSettings,
-    Landing,
     Pool,
-    ProjectCapSettings,
-    ProjectSettings,
     ReadinessMode,
     RoleSettings,
-    RunnerKind,
-    RunnerSettings,
     Settings,
     WorkerSettings,
-    Workspace,
 )
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
+from dispatch.settings.projects import Landing, ProjectCapSettings, ProjectSettings
+from dispatch.settings.runners import RunnerKind, RunnerSettings, Workspace
 from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
 

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from dispatch.settings.addresses import is_amqp
 from dispatch.settings.durations import format_duration
 from dispatch.settings.fields import normal_name
-from dispatch.settings.model import RunnerKind, RunnerSettings, Settings
+from dispatch.settings.finding import Finding
+from dispatch.settings.model import Settings
 from dispatch.settings.nearest import did_you_mean
-from dispatch.settings.toml_lines import KeyPath
+from dispatch.settings.runner_checks import runner_contradictions
 
 _NAMES = {
     "workers": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, hyphens and underscores"),
@@ -17,17 +17,6 @@ _NAMES = {
     "roles": (r"[a-z0-9]+(-[a-z0-9]+)*", "lower-case words joined by hyphens"),
     "projects": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, points, hyphens and underscores"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A contradiction: the key to point at, what is wrong, and what to do. Both texts are complete sentences
-    (the problem without its full stop).
-    """
-
-    path: KeyPath
-    problem: str
-    cure: str
 
 
 def contradictions(settings: Settings) -> Iterator[Finding]:
@@ -45,7 +34,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _times(settings)
     yield from _servers(settings)
     for name, runner in settings.runners.items():
-        yield from _runner(name, runner)
+        yield from runner_contradictions(name, runner)
     yield from _roles(settings)
     yield from _aliases(settings)
     yield from _workers(settings)
@@ -85,40 +74,6 @@ def _servers(settings: Settings) -> Iterator[Finding]:
             "an AMQP broker keeps no results, and the hand-over of a run needs them",
             "Set result_backend_url to a Valkey or Redis, for example redis://host:6379/0.",
         )
-
-
-def _runner(name: str, runner: RunnerSettings) -> Iterator[Finding]:
-    table = ("runners", name)
-    if runner.kind is RunnerKind.COMMAND:
-        if runner.runs_per_process > 1:
-            place = (*table, "runs_per_process")
-            yield Finding(place, f'each run of the command runner "{name}" is a process of its own', "Remove it.")
-        if not runner.argv or not runner.argv[0]:
-            yield Finding(table, f'the command runner "{name}" has no argv', 'Add argv = ["program", "argument"].')
-        if runner.target:
-            yield Finding((*table, "target"), f'the command runner "{name}" cannot have a target', "Remove it.")
-    else:
-        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", runner.target):
-            yield Finding(
-                (*table, "target") if runner.target else table,
-                f'the python runner "{name}" has no target of the form module:function',
-                'Write for example target = "my_agents.fixer:run".',
-            )
-        if runner.argv:
-            yield Finding((*table, "argv"), f'the python runner "{name}" cannot have an argv', "Remove it.")
-    for variable in runner.env:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
-            yield Finding(
-                (*table, "env"),
-                f'"{variable}" in the env of runner "{name}" is not the name of a variable',
-                "List names only, without values; the values come from the environment of the worker.",
-            )
-        elif variable.startswith("DISPATCH_"):
-            yield Finding(
-                (*table, "env"),
-                f'runner "{name}" would pass on {variable}, and an agent is never told dispatch\'s own configuration',
-                "Take it out of env.",
-            )
 
 
 def _roles(settings: Settings) -> Iterator[Finding]:

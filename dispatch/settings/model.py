@@ -5,9 +5,9 @@ from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr
+from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT
@@ -26,12 +26,13 @@ from dispatch.settings.fields import (
     Section,
     Waits,
     normal_name,
-    refusal,
 )
 from dispatch.settings.lessons import LessonSettings
+from dispatch.settings.projects import ProjectCapSettings, ProjectSettings
+from dispatch.settings.runners import RunnerSettings
 from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.toml_lines import KeyPath
-from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
+from dispatch.settings.workflows import WorkflowSettings
 
 
 class DispatchMode(StrEnum):
@@ -45,18 +46,6 @@ class Pool(StrEnum):
     THREADS = "threads"
 
 
-class RunnerKind(StrEnum):
-    COMMAND = "command"
-    PYTHON = "python"
-
-
-class Workspace(StrEnum):
-    """Where an agent works: in a git worktree of its project, or in an empty directory."""
-
-    WORKTREE = "worktree"
-    EMPTY = "empty"
-
-
 class Fallback(StrEnum):
     """Who does a bead that asks for a role which nobody serves: after a while any agent, or nobody."""
 
@@ -64,24 +53,11 @@ class Fallback(StrEnum):
     WAIT = "wait"
 
 
-class Landing(StrEnum):
-    """What happens to accepted work: merged into the target branch, or left on the bead's branch."""
-
-    MERGE = "merge"
-    NONE = "none"
-
-
 class ReadinessMode(StrEnum):
     """What a failing readiness check does: parks its project, or is only shown."""
 
     BLOCK = "block"
     WARN = "warn"
-
-
-def _known_landing(value: object) -> object:
-    if value == "pr":
-        raise refusal("is not in this version", 'Use "merge", or "none" and open the pull request yourself.')
-    return value
 
 
 class DispatchSettings(Section):
@@ -146,16 +122,6 @@ class GuardSettings(Section):
         return self.cooldown[1]
 
 
-class ProjectCapSettings(Section):
-    """Caps in dollars: `bead_usd` for all runs of a bead, `project_usd_day` for those of a project in a day of UTC.
-
-    0: none.
-    """
-
-    bead_usd: Dollars = Decimal(0)
-    project_usd_day: Dollars = Decimal(0)
-
-
 class CapSettings(ProjectCapSettings):
     """Caps of every bead and project, and of the whole system in a day of UTC: dollars, and tokens read and written.
 
@@ -174,22 +140,6 @@ class WorkerSettings(Section):
     pool: Pool = Pool.PREFORK
 
 
-class RunnerSettings(Section):
-    """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
-
-    `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
-    the project needs no worktree: its `workspace` may be `empty`. A function may share its process with
-    `runs_per_process` - 1 other runs, one after the other.
-    """
-
-    kind: RunnerKind
-    argv: Arguments = ()
-    target: str = ""
-    env: Arguments = ()
-    workspace: Workspace = Workspace.WORKTREE
-    runs_per_process: int = Field(default=1, ge=1)
-
-
 class RoleSettings(Section):
     """A job. `runners` are ordered weakest first; `slots` caps its runs at once in the fleet, 0: no cap."""
 
@@ -198,23 +148,6 @@ class RoleSettings(Section):
     aliases: Arguments = ()
     instructions: Path | None = None
     task_timeout: OptionalDuration = None
-
-
-class ProjectSettings(Section):
-    """What the configuration says of a project; all of it has defaults, so that an unlisted project works.
-
-    `caps` that are given here hold instead of those of all projects.
-    """
-
-    path: Path | None = None
-    target_branch: str = Field(default="main", min_length=1)
-    default_role: str = Field(default="engineering-manager", min_length=1)
-    test_command: Arguments = ()
-    build_command: Arguments = ()
-    landing: Annotated[Landing, BeforeValidator(_known_landing)] = Landing.MERGE
-    task_timeout: OptionalDuration = None
-    workflows: WorkflowChoice = WorkflowChoice.LABELLED
-    caps: ProjectCapSettings = ProjectCapSettings()
 
 
 class BugEvidenceSettings(Section):

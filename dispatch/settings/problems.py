@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dispatch.errors import ConfigurationError
-from dispatch.settings.checks import Finding
+from dispatch.settings.finding import Finding
 from dispatch.settings.model import Settings
 from dispatch.settings.nearest import did_you_mean
 from dispatch.settings.origins import key_text, value_text

@@ -178,4 +178,5 @@ def test_the_broker_is_killed_in_mid_run(
         later = deployment.later(patience + timedelta(seconds=1))
         assert later.dispatcher.hand_over(later.store.rescue.unpublished(patience)) == 1
     check_ended_once(deployment, [running, queued])
-    assert deployment.runs(queued)[0].publishes == (1 if memory == "kept" else 2)
+    # A worker that begins at once is faster than the note that its message was published again.
+    assert deployment.runs(queued)[0].publishes in ((1,) if memory == "kept" else (1, 2))

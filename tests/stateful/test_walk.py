@@ -75,6 +75,9 @@ _NEVER: dict[str, str] = {
     "an approval that is asked for and goes to an agent": """
         SELECT beads.id FROM beads JOIN steps ON steps.project_id = beads.project_id AND steps.bead_id = beads.id
         WHERE turn = 'human' AND steps.state = 'open'""",
+    "an approval that waits without an entry in the inbox, where no tick finds it": """
+        SELECT id FROM beads WHERE status = 'open' AND turn = 'human' AND blocked AND NOT EXISTS (
+            SELECT FROM decisions WHERE decisions.bead_id = beads.id AND decisions.ruled_at IS NULL)""",
     "a reviewer that writes": """
         SELECT runs.id FROM runs JOIN steps ON steps.id = runs.step_id WHERE steps.size > 1 AND runs.writes_branch""",
     "a bead that went round oftener than a human let it": """

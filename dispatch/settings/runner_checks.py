@@ -1,0 +1,41 @@
+"""What the keys of one runner must be together."""
+
+import re
+from collections.abc import Iterator
+
+from dispatch.settings.finding import Finding
+from dispatch.settings.runners import RunnerKind, RunnerSettings
+
+
+def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding]:
+    table = ("runners", name)
+    if runner.kind is RunnerKind.COMMAND:
+        if runner.runs_per_process > 1:
+            place = (*table, "runs_per_process")
+            yield Finding(place, f'each run of the command runner "{name}" is a process of its own', "Remove it.")
+        if not runner.argv or not runner.argv[0]:
+            yield Finding(table, f'the command runner "{name}" has no argv', 'Add argv = ["program", "argument"].')
+        if runner.target:
+            yield Finding((*table, "target"), f'the command runner "{name}" cannot have a target', "Remove it.")
+    else:
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", runner.target):
+            yield Finding(
+                (*table, "target") if runner.target else table,
+                f'the python runner "{name}" has no target of the form module:function',
+                'Write for example target = "my_agents.fixer:run".',
+            )
+        if runner.argv:
+            yield Finding((*table, "argv"), f'the python runner "{name}" cannot have an argv', "Remove it.")
+    for variable in runner.env:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+            yield Finding(
+                (*table, "env"),
+                f'"{variable}" in the env of runner "{name}" is not the name of a variable',
+                "List names only, without values; the values come from the environment of the worker.",
+            )
+        elif variable.startswith("DISPATCH_"):
+            yield Finding(
+                (*table, "env"),
+                f'runner "{name}" would pass on {variable}, and an agent is never told dispatch\'s own configuration',
+                "Take it out of env.",
+            )

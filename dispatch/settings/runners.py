@@ -1,0 +1,35 @@
+"""How agents are started, and where they work."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from dispatch.settings.fields import Arguments, Section
+
+
+class RunnerKind(StrEnum):
+    COMMAND = "command"
+    PYTHON = "python"
+
+
+class Workspace(StrEnum):
+    """Where an agent works: in a git worktree of its project, or in an empty directory."""
+
+    WORKTREE = "worktree"
+    EMPTY = "empty"
+
+
+class RunnerSettings(Section):
+    """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
+
+    `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
+    the project needs no worktree: its `workspace` may be `empty`. A function may share its process with
+    `runs_per_process` - 1 other runs, one after the other.
+    """
+
+    kind: RunnerKind
+    argv: Arguments = ()
+    target: str = ""
+    env: Arguments = ()
+    workspace: Workspace = Workspace.WORKTREE
+    runs_per_process: int = Field(default=1, ge=1)
