@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import uuid
@@ -46,6 +47,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, start in enumerate(LONG) if name.startswith(start)), len(LONG))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Refuse tests that import the Celery application: that opens the deployment of the working directory."""
+    if "workers.app" in sys.modules:
+        raise pytest.UsageError("A test module imports workers.app, which starts the servers of this checkout.")
 
 
 @pytest.fixture(scope="session")
