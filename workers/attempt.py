@@ -74,8 +74,8 @@ class Attempt:
         )
 
     @contextmanager
-    def heartbeat(self, stopping: Callable[[], bool]) -> Iterator[None]:
-        """Renew the lease while the block runs."""
+    def heartbeat(self, stopping: Callable[[], bool], was_called: Callable[[], bool]) -> Iterator[None]:
+        """Renew the lease while the block runs; see `RunHeartbeat`."""
         heartbeat = RunHeartbeat(
             self._system.store.running,
             self._run.id,
@@ -83,6 +83,7 @@ class Attempt:
             self.control,
             interval=self._system.settings.dispatch.heartbeat.total_seconds(),
             stopping=stopping,
+            was_called=was_called,
             each_look=self._look,
             each_beat=self._catch_up,
         )
@@ -148,6 +149,7 @@ class Attempt:
             control=self.control,
             on_event=lambda event: self._take(event, watch, limit),
             on_process=self._note_process,
+            stop_grace=self._system.settings.dispatch.grace.total_seconds(),
             pulse_limit=min(PULSE_LIMIT, self._system.settings.dispatch.lease.total_seconds()),
         )
 

@@ -16,7 +16,7 @@ from dispatch.cli.local_service import NAME as LOCAL
 from dispatch.cli.local_service import LocalService, Programs, serves_here
 from dispatch.cli.selection import Selection, SelectiveTicker
 from dispatch.cli.sessions import SessionRecord, kill_session
-from dispatch.cli.supervisor import GRACE, Supervisor
+from dispatch.cli.supervisor import BEYOND_GRACE, Supervisor
 from dispatch.cli.wishes import Wishes
 from dispatch.embedded import UpLock
 from dispatch.embedded.home import EmbeddedHome
@@ -65,7 +65,7 @@ def keep_up(
         wishes = stack.enter_context(Wishes())
         stack.enter_context(UpLock(settings.home))
         record = SessionRecord(EmbeddedHome.at(settings.home).run / "sessions", settings.home)
-        if record.end_leftovers(patience=GRACE + _FORCE_SECONDS):
+        if record.end_leftovers(patience=program_grace(settings) + _FORCE_SECONDS):
             view.tell("Ended what a killed `dispatch up` had left.")
         store = prepare_store(settings)
         stack.callback(store.close)
@@ -88,9 +88,20 @@ def keep_up(
             logs=settings.home / "logs",
             environment=environment,
             record=record,
+            grace=program_grace(settings),
         )
         upkeep = Upkeep(settings, store, view, wishes, supervisor, [program.name for program in agents])
         return upkeep.run(until_idle, ticker, attend)
+
+
+def program_grace(settings: Settings) -> float:
+    """Return the seconds that a program has to end in after SIGTERM: its agents' grace, and what follows it."""
+    return settings.dispatch.grace.total_seconds() + BEYOND_GRACE
+
+
+def longest_end(settings: Settings) -> float:
+    """Return the seconds within which an upkeep that was asked to end has ended: agents, settling, the rest, force."""
+    return 2 * (program_grace(settings) + _FORCE_SECONDS) + _SETTLE_SECONDS + _FORCE_SECONDS
 
 
 def _require_servers(settings: Settings) -> None:
@@ -244,12 +255,13 @@ class Upkeep:
         asked = self._wishes.count
         if asked:
             self._view.tell("Ending: agents hand back what they are at. Press Ctrl-C again to end at once.")
+        patience = program_grace(self._settings) + _FORCE_SECONDS
         self._supervisor.stop(self._agents)
-        in_peace = self._wait(lambda: not self._supervisor.alive(self._agents), GRACE + _FORCE_SECONDS, asked)
+        in_peace = self._wait(lambda: not self._supervisor.alive(self._agents), patience, asked)
         if in_peace:
             self._wait(self._is_settled, _SETTLE_SECONDS, asked)
             self._supervisor.stop()
-            in_peace = self._wait(lambda: not self._supervisor.alive(), GRACE + _FORCE_SECONDS, asked)
+            in_peace = self._wait(lambda: not self._supervisor.alive(), patience, asked)
         if not in_peace:
             self._force()
 

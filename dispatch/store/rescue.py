@@ -12,7 +12,7 @@ from dispatch.models.dispatching import Handover, Pulse
 from dispatch.models.identity import ProjectId, RunId, StepId
 from dispatch.models.outcome import Cancelled, Lost, TimedOut
 from dispatch.models.states import AgentEvent, RunEvent, RunState, StopReason
-from dispatch.store import guard, history, records, schema
+from dispatch.store import guard, history, records, schema, stopping
 from dispatch.store.claiming import task_message
 from dispatch.store.settling import withdraw
 from dispatch.store.transaction import Transaction
@@ -97,7 +97,9 @@ class RescueRecords:
         return [row.node for row in rows]
 
     def withdraw_unstartable(self, *, max_publishes: int, backoff: timedelta, lease: timedelta) -> list[RunId]:
-        """Take back pending runs whose project is paused, whose role nobody serves, or that nobody started in time."""
+        """Take back pending runs whose project or role is paused, whose role nobody serves, or that nobody started in
+        time.
+        """
         with self._units.read() as tx:
             rows = tx.connection.execute(_unstartable(tx, max_publishes, backoff, lease)).all()
         taken = []
@@ -137,16 +139,7 @@ class RescueRecords:
         """Ask running agents to stop that are past their deadline by more than `slack`."""
         with self._units.begin() as tx:
             tx.lock_tick()
-            rows = guard.move(
-                tx.connection,
-                _RUNS,
-                RunEvent.ASK_TO_STOP,
-                _RUNS.c.deadline_at <= tx.now() - slack,
-                _RUNS.c.stop_reason.is_(None),
-                values={"stop_reason": StopReason.DEADLINE},
-            )
-            for row in rows:
-                history.add_run_event(tx, "run.asked_to_stop", records.run(row), reason=StopReason.DEADLINE)
+            rows = stopping.ask_to_stop(tx, StopReason.DEADLINE, _RUNS.c.deadline_at <= tx.now() - slack)
         return [RunId(row.id) for row in rows]
 
     def expire_leases(self) -> list[RunId]:
@@ -205,15 +198,18 @@ def _unstartable(tx: Transaction, max_publishes: int, backoff: timedelta, lease:
     )
     patience = backoff * func.power(2, _RUNS.c.publishes - 1)
     worn_out = (_RUNS.c.publishes >= max_publishes) & (_RUNS.c.published_at <= tx.now() - patience)
+    role_paused = _TICKER.c.paused_roles.has_key(_RUNS.c.role)
     why = case(
         (projects.c.paused, "The project is paused."),
+        (role_paused, func.concat("The role ", _RUNS.c.role, " is paused.")),
         (~serving, func.concat("No live worker serves the role ", _RUNS.c.role, ".")),
         else_="No worker started it, though it was handed over again and again.",
     )
     return (
         select(_RUNS, why.label("why"))
         .join(projects, projects.c.id == _RUNS.c.project_id)
-        .where(guard.within(_RUNS.c.state, [RunState.PENDING]), or_(projects.c.paused, ~serving, worn_out))
+        .join(_TICKER, literal(True))
+        .where(guard.within(_RUNS.c.state, [RunState.PENDING]), or_(projects.c.paused, role_paused, ~serving, worn_out))
         .limit(_BATCH)
     )
 

@@ -62,6 +62,7 @@ def beating(
         control,
         interval=0.02,
         stopping=lambda: stopping,
+        was_called=lambda: False,
         each_look=lambda: None,
         each_beat=each_beat,
     )
@@ -87,6 +88,7 @@ def test_what_lasts_is_looked_at_before_the_first_renewal_is_due(control: RunCon
         control,
         interval=3600,
         stopping=lambda: False,
+        was_called=lambda: False,
         each_look=looked.set,
         each_beat=lambda: renewals.append(1),
     )
@@ -107,6 +109,7 @@ def test_it_lengthens_the_lease_in_the_database_and_ends_with_the_run(shop: Any,
         control,
         interval=0.05,
         stopping=lambda: False,
+        was_called=lambda: False,
         each_look=lambda: None,
         each_beat=lambda: None,
     )
