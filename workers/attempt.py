@@ -150,7 +150,7 @@ class Attempt:
             on_event=lambda event: self._take(event, watch, limit),
             on_process=self._note_process,
             stop_grace=self._system.settings.dispatch.grace.total_seconds(),
-            pulse_limit=min(PULSE_LIMIT, self._system.settings.dispatch.lease.total_seconds()),
+            pulse_limit=_pulse_limit(self._system.settings.dispatch.lease.total_seconds()),
         )
 
     def _take(self, event: AgentEvent, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> None:
@@ -298,6 +298,14 @@ class Attempt:
                 self._system.worktrees.remove(self._run)
         except Exception as error:  # noqa: BLE001 - the run is reported; its result must reach whoever waits
             log.warning("a workspace is left behind", run_id=str(self._run.id), cause=repr(error))
+
+
+def _pulse_limit(lease: float) -> float:
+    """Return after how many seconds without a renewal an agent ends: before its lease does, after the next heartbeat.
+
+    The settings have a lease longer than two heartbeats.
+    """
+    return min(max(PULSE_LIMIT, lease * 2 / 3), lease)
 
 
 def _identity(run: Run) -> ProcessIdentity | None:

@@ -35,6 +35,7 @@ class Membership:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="dispatch-membership", daemon=True)
         self._listener: threading.Thread | None = None
+        self._handback: threading.Thread | None = None
         self._calls: Calls | None = None
         self._calls_lock = threading.Lock()
 
@@ -49,15 +50,23 @@ class Membership:
     def hand_back(self) -> None:
         """Take nothing new, and ask running agents to hand back. Called from a signal handler: it returns at once."""
         self._identity.stop()
-        threading.Thread(target=lambda: self._try(self._stop_taking), name="dispatch-handback", daemon=True).start()
+        self._handback = threading.Thread(
+            target=lambda: self._try(self._stop_taking), name="dispatch-handback", daemon=True
+        )
+        self._handback.start()
 
     def end(self) -> None:
-        """Leave the swarm. Where that fails, the others take this worker for gone when its lease is over."""
+        """Leave the swarm, once. Where that fails, the others take this worker for gone when its lease is over.
+
+        Runs that are still at work here are given back: call it when their processes have ended.
+        """
+        if self._ended.is_set():
+            return
         self._ended.set()
         with self._calls_lock:
             if self._calls is not None:
                 self._calls.interrupt()
-        for thread in filter(None, (self._thread, self._listener)):
+        for thread in filter(None, (self._thread, self._listener, self._handback)):
             thread.join(timeout=5)
         self._try(self._leave)
 

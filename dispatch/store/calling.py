@@ -59,8 +59,8 @@ def listening(engine: Engine) -> Iterator[Calls]:
     """Open a session of its own that hears calls from now on."""
     connection = engine.execution_options(isolation_level="AUTOCOMMIT").connect()
     try:
-        connection.detach()
         session: Any = connection.connection.driver_connection
+        connection.detach()
         session.execute(f"LISTEN {_CHANNEL}")
         calls = Calls(session)
         try:

@@ -10,9 +10,8 @@ from sqlalchemy import case, exists, func, literal, or_, select, update
 
 from dispatch.models.dispatching import Handover, Pulse
 from dispatch.models.identity import ProjectId, RunId, StepId
-from dispatch.models.outcome import Cancelled, Lost, TimedOut
-from dispatch.models.states import AgentEvent, RunEvent, RunState, StopReason
-from dispatch.store import guard, history, records, schema, stopping
+from dispatch.models.states import AgentEvent, RunState, StopReason
+from dispatch.store import expiring, guard, history, schema, stopping
 from dispatch.store.claiming import task_message
 from dispatch.store.settling import withdraw
 from dispatch.store.transaction import Transaction
@@ -146,24 +145,7 @@ class RescueRecords:
         """Report running runs whose lease ended: timed out, cancelled where a stop was asked, else lost."""
         with self._units.begin() as tx:
             tx.lock_tick()
-            over = tx.connection.execute(
-                select(_RUNS, (_RUNS.c.deadline_at <= tx.now()).label("late"))
-                .where(guard.within(_RUNS.c.state, [RunState.RUNNING]), _RUNS.c.lease_until <= tx.now())
-                .with_for_update(skip_locked=True)
-                .limit(_BATCH)
-            ).all()
-            for row in over:
-                outcome = _outcome_of_lost(row)
-                moved = guard.move_one(
-                    tx.connection,
-                    _RUNS,
-                    RunEvent.EXPIRE,
-                    _RUNS.c.id == row.id,
-                    values={"outcome": outcome.model_dump(), "reported_at": tx.now(), "token": None},
-                )
-                if moved is not None:
-                    history.add_run_event(tx, "run.expired", records.run(moved), outcome=outcome.kind)
-        return [RunId(row.id) for row in over]
+            return expiring.expire(tx, _RUNS.c.lease_until <= tx.now(), limit=_BATCH)
 
     def stale_landings(self, patience: timedelta) -> list[ProjectId]:
         """Return projects with work that waits to land and was not asked for within `patience`; note the asking."""
@@ -212,11 +194,3 @@ def _unstartable(tx: Transaction, max_publishes: int, backoff: timedelta, lease:
         .where(guard.within(_RUNS.c.state, [RunState.PENDING]), or_(projects.c.paused, role_paused, ~serving, worn_out))
         .limit(_BATCH)
     )
-
-
-def _outcome_of_lost(row: Any) -> TimedOut | Cancelled | Lost:
-    if row.late or row.stop_reason == StopReason.DEADLINE:
-        return TimedOut(limit_seconds=row.timeout_seconds, summary="Its worker no longer answered.")
-    if row.stop_reason is not None:
-        return Cancelled(cause=row.stop_reason, summary="Its worker no longer answered.")
-    return Lost(summary="Its worker died, or could not reach the database, and its lease ended.")

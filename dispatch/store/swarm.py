@@ -8,7 +8,7 @@ from sqlalchemy import func, insert, literal, select, update
 from dispatch.models.agent import Agent, Incarnation
 from dispatch.models.identity import IncarnationId, uuid7
 from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, StopReason
-from dispatch.store import guard, history, records, schema, stopping
+from dispatch.store import expiring, guard, history, records, schema, stopping
 from dispatch.store.engine import retrying
 from dispatch.store.units import Units
 
@@ -84,7 +84,10 @@ class Swarm:
             return len(stopping.ask_to_stop(tx, StopReason.HANDBACK, _RUNS.c.incarnation_id == worker_id))
 
     def leave(self, worker: Incarnation | IncarnationId) -> None:
-        """End a worker's membership; agents that still hold a run go when that is settled."""
+        """End a worker's membership; agents that still hold a run go when that is settled.
+
+        Nobody works any more for a run that it has not reported by now, as after SIGQUIT: that is given back.
+        """
         retrying(lambda: self._leave(_id_of(worker)))
 
     def _leave(self, worker_id: IncarnationId) -> None:
@@ -97,6 +100,7 @@ class Swarm:
                 .values(gone=True, stopping=True)
                 .returning(_INCARNATIONS.c.node)
             ).one_or_none()
+            expiring.expire(tx, _RUNS.c.incarnation_id == worker_id)
             guard.move(
                 tx.connection,
                 _AGENTS,

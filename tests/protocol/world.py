@@ -92,7 +92,7 @@ MUTATIONS = (
         14,
         "stopping the runs of a bead that is closed by hand",
         "dispatch/store/closing.py",
-        "    _stop_runs(tx, key)\n",
+        '    stopping.stop_runs(tx, StopReason.CLOSED_BY_HAND, "The bead was closed by hand.", *mine)\n',
         "",
         fault="Cancelled while pending and while running.",
         tests=[
