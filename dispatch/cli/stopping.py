@@ -49,7 +49,7 @@ def stop(
         output.say(f"{project or 'The system'} is paused; `{resume}` ends that.")
         if stopped.withdrawn:
             output.say(f"Taken back before they started: {stopped.withdrawn}.")
-        patience = given or _longest(store, project_id, command.settings, now)
+        patience = given if given is not None else _longest(store, project_id, command.settings, now)
         left = _await_end(store, project_id, patience)
     if left:
         raise RefusedError(

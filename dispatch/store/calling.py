@@ -67,5 +67,8 @@ def listening(engine: Engine) -> Iterator[Calls]:
             yield calls
         finally:
             calls.close()
+    except Exception:
+        connection.invalidate()  # it may be lost, and then there is nothing to be tidied up on it
+        raise
     finally:
         connection.close()

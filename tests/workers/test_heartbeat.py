@@ -177,3 +177,23 @@ def test_a_worker_that_ends_hands_back_without_asking_the_database(
         assert watcher.woken.wait(PATIENCE)
         heartbeat.end()
     assert control.stop_reason is StopReason.HANDBACK
+
+
+def test_a_call_makes_a_renewal_due_long_before_the_next_one(control: RunControl, watcher: Watcher) -> None:
+    answers = Answers(Renewal(stop_reason=StopReason.CANCEL))
+    heartbeat = RunHeartbeat(
+        answers,
+        RunId(uuid7()),
+        uuid4(),
+        control,
+        interval=3600,
+        stopping=lambda: False,
+        was_called=lambda: True,
+        each_look=lambda: None,
+        each_beat=lambda: None,
+    )
+    with control.attached(watcher):
+        heartbeat.start()
+        assert watcher.woken.wait(PATIENCE)
+        heartbeat.end()
+    assert control.stop_reason is StopReason.CANCEL
