@@ -334,6 +334,27 @@ MUTATIONS = (
     ),
     taken_out(
         12,
+        "a renewal as soon as the worker is called",
+        "workers/heartbeat.py",
+        "if self._was_called():",
+        "if self._was_called() and False:",
+        fault="An agent that is cancelled just after a heartbeat.",
+        tests=["tests/workers/test_heartbeat.py::test_a_call_makes_a_renewal_due_long_before_the_next_one"],
+    ),
+    taken_out(
+        12,
+        "calling the worker of a run that is asked to stop",
+        "dispatch/store/stopping.py",
+        "    call(tx, {IncarnationId(row.incarnation_id) for row in rows if row.incarnation_id is not None})\n",
+        "",
+        fault="An agent that is cancelled just after a heartbeat.",
+        tests=[
+            f"tests/store/test_calling.py::test_whoever_asks_an_agent_to_stop_calls_its_worker[_{way}]"
+            for way in ("close", "cancel", "stop", "hand_back", "be_late")
+        ],
+    ),
+    taken_out(
+        12,
         "a connection of the forked process's own",
         "workers/process.py",
         "os.register_at_fork(after_in_child=self._forget)",

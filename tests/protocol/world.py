@@ -161,6 +161,15 @@ MUTATIONS = (
     ),
     taken_out(
         15,
+        "giving back at its end what a worker has not reported",
+        "dispatch/store/swarm.py",
+        "            expiring.expire(tx, _RUNS.c.incarnation_id == worker_id)\n",
+        "",
+        fault="SIGQUIT of a worker in mid-run.",
+        tests=["tests/store/test_swarm.py::test_what_a_worker_that_leaves_did_not_report_is_given_back_at_once"],
+    ),
+    taken_out(
+        15,
         "taking nothing new",
         "dispatch/store/running.py",
         "~incarnations.c.stopping,",
