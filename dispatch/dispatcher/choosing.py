@@ -41,14 +41,15 @@ def _unhinted_lanes(project_id: ProjectId, supply: Supply, settings: Settings, l
     """Yield the lanes of beads that name no role, for those whom somebody idle can take."""
     for hint in ("", UNCLEAR_BUG):
         role = role_for(hint, project_id, supply, settings)
-        able = sum(any(role in (None, going) for going in _going(agent, supply)) for agent in supply.agents)
-        if able:
+        able = sum(bool(_going(agent, supply)) if role is None else role in agent.roles for agent in supply.agents)
+        if able and role not in supply.paused_roles:
             yield Lane(project_id=project_id, hint=hint, role=role, limit=_least(able, limit))
 
 
-def _going(agent: Agent, supply: Supply) -> list[str]:
+def _going(agent: Agent, supply: Supply) -> Sequence[str]:
     """Return the roles in which an agent may begin something now."""
-    return [role for role in agent.roles if role not in supply.paused_roles]
+    paused = supply.paused_roles
+    return [role for role in agent.roles if role not in paused] if paused else agent.roles
 
 
 def role_for(hint: str, project_id: ProjectId, supply: Supply, settings: Settings) -> str | None:

@@ -6,7 +6,7 @@ Source: PROTOCOL, "States" and rule 14; SPEC, "Lifecycle".
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 
 from dispatch.errors import NotFoundError, RefusedError
 from dispatch.models.decision import RulingEffect
@@ -103,9 +103,9 @@ class ControlRecords:
     def under_way(self, project_id: ProjectId | None = None) -> int:
         """Count the runs that are pending or running, of a project or of all."""
         mine = [_RUNS.c.project_id == project_id] if project_id is not None else []
+        statement = select(func.count()).where(*mine, guard.within(_RUNS.c.state, _UNDER_WAY))
         with self._units.read() as tx:
-            rows = tx.connection.execute(select(_RUNS.c.id).where(*mine, guard.within(_RUNS.c.state, _UNDER_WAY)))
-            return len(rows.all())
+            return int(tx.connection.execute(statement).scalar_one())
 
 
 def _of(key: BeadKey) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
