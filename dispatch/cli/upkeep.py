@@ -1,6 +1,7 @@
 """Runs a deployment on one host until it is told to end, has nothing left to do, or cannot go on."""
 
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,12 +16,13 @@ from dispatch.cli.live_view import LiveView
 from dispatch.cli.local_service import NAME as LOCAL
 from dispatch.cli.local_service import LocalService, Programs, serves_here
 from dispatch.cli.selection import Selection, SelectiveTicker
-from dispatch.cli.sessions import SessionRecord, kill_session
+from dispatch.cli.sessions import SessionRecord, kill_session, session_of_process
 from dispatch.cli.supervisor import BEYOND_GRACE, Supervisor
 from dispatch.cli.wishes import Wishes
 from dispatch.embedded import UpLock
 from dispatch.embedded.home import EmbeddedHome
 from dispatch.errors import RefusedError
+from dispatch.models.agent import Incarnation
 from dispatch.models.identity import ProjectId
 from dispatch.models.states import RunState
 from dispatch.rerouting import follow_configuration
@@ -286,6 +288,8 @@ class Upkeep:
             return True
 
     def _force(self) -> None:
+        """End everything at once, and give back in the place of the workers what they had no time for."""
+        killed = self._own_workers()
         self._supervisor.kill()
         deadline = time.monotonic() + _FORCE_SECONDS
         while self._supervisor.alive() and time.monotonic() < deadline:
@@ -295,3 +299,22 @@ class Upkeep:
             session = self._supervisor.session_of(name)
             if session is not None:
                 kill_session(session)
+        try:
+            for worker in killed:
+                self._store.swarm.stop_taking(worker)
+                self._store.swarm.leave(worker)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+
+    def _own_workers(self) -> list[Incarnation]:
+        """Return the registered workers that run in the sessions of our programs; none while the database is away."""
+        sessions = {self._supervisor.session_of(name) for name in self._supervisor.alive()} - {None}
+        here = socket.gethostname()
+        try:
+            workers = self._store.swarm.workers()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            return []
+        return [worker for worker in workers if worker.host == here and session_of_process(worker.pid) in sessions]

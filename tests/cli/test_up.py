@@ -212,6 +212,8 @@ def test_a_second_ctrl_c_waits_for_no_agent_and_leaves_none_behind(deployment: D
         up.process.send_signal(signal.SIGINT)
         assert up.ends() == 0
         assert not up.said(f"{bead_id} open again"), "it did not wait until the run was handed back"
+    (run,) = json.loads(deployment.call("runs", "--json").stdout)
+    assert (run["state"], run["outcome"]["kind"], run["outcome"]["cause"]) == ("reported", "cancelled", "handback")
     until(lambda: deployment.processes() == [])
 
 
