@@ -53,16 +53,22 @@ class Answers:
 
 
 def beating(
-    records: Any, control: RunControl, *, stopping: bool = False, each_beat: Callable[[], None] = lambda: None
+    records: Any,
+    control: RunControl,
+    *,
+    interval: float = 0.02,
+    stopping: bool = False,
+    called: bool = False,
+    each_beat: Callable[[], None] = lambda: None,
 ) -> RunHeartbeat:
     return RunHeartbeat(
         records,
         RunId(uuid7()),
         uuid4(),
         control,
-        interval=0.02,
+        interval=interval,
         stopping=lambda: stopping,
-        was_called=lambda: False,
+        was_called=lambda: called,
         each_look=lambda: None,
         each_beat=each_beat,
     )
@@ -180,18 +186,7 @@ def test_a_worker_that_ends_hands_back_without_asking_the_database(
 
 
 def test_a_call_makes_a_renewal_due_long_before_the_next_one(control: RunControl, watcher: Watcher) -> None:
-    answers = Answers(Renewal(stop_reason=StopReason.CANCEL))
-    heartbeat = RunHeartbeat(
-        answers,
-        RunId(uuid7()),
-        uuid4(),
-        control,
-        interval=3600,
-        stopping=lambda: False,
-        was_called=lambda: True,
-        each_look=lambda: None,
-        each_beat=lambda: None,
-    )
+    heartbeat = beating(Answers(Renewal(stop_reason=StopReason.CANCEL)), control, interval=3600, called=True)
     with control.attached(watcher):
         heartbeat.start()
         assert watcher.woken.wait(PATIENCE)
