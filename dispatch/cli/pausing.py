@@ -20,10 +20,10 @@ RoleOption = Annotated[str | None, typer.Option("--role", help="A role instead, 
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Examples: `dispatch pause shop --reason 'It moves.'`, `dispatch pause --role qa-engineer`")(
+    app.command(epilog="Example: `dispatch pause shop --reason 'It moves.'`, or `dispatch pause --role qa-engineer`")(
         pause
     )
-    app.command(epilog="Examples: `dispatch resume shop`, `dispatch resume --role qa-engineer`")(resume)
+    app.command(epilog="Example: `dispatch resume shop`, or `dispatch resume --role qa-engineer`")(resume)
 
 
 def pause(
