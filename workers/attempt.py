@@ -74,8 +74,8 @@ class Attempt:
         )
 
     @contextmanager
-    def heartbeat(self, stopping: Callable[[], bool]) -> Iterator[None]:
-        """Renew the lease while the block runs."""
+    def heartbeat(self, stopping: Callable[[], bool], was_called: Callable[[], bool]) -> Iterator[None]:
+        """Renew the lease while the block runs; see `RunHeartbeat`."""
         heartbeat = RunHeartbeat(
             self._system.store.running,
             self._run.id,
@@ -83,6 +83,7 @@ class Attempt:
             self.control,
             interval=self._system.settings.dispatch.heartbeat.total_seconds(),
             stopping=stopping,
+            was_called=was_called,
             each_look=self._look,
             each_beat=self._catch_up,
         )
@@ -148,7 +149,8 @@ class Attempt:
             control=self.control,
             on_event=lambda event: self._take(event, watch, limit),
             on_process=self._note_process,
-            pulse_limit=min(PULSE_LIMIT, self._system.settings.dispatch.lease.total_seconds()),
+            stop_grace=self._system.settings.dispatch.grace.total_seconds(),
+            pulse_limit=_pulse_limit(self._system.settings.dispatch.lease.total_seconds()),
         )
 
     def _take(self, event: AgentEvent, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> None:
@@ -296,6 +298,14 @@ class Attempt:
                 self._system.worktrees.remove(self._run)
         except Exception as error:  # noqa: BLE001 - the run is reported; its result must reach whoever waits
             log.warning("a workspace is left behind", run_id=str(self._run.id), cause=repr(error))
+
+
+def _pulse_limit(lease: float) -> float:
+    """Return after how many seconds without a renewal an agent ends: before its lease does, after the next heartbeat.
+
+    The settings have a lease longer than two heartbeats.
+    """
+    return min(max(PULSE_LIMIT, lease * 2 / 3), lease)
 
 
 def _identity(run: Run) -> ProcessIdentity | None:

@@ -26,7 +26,10 @@ class StartRefusedError(DispatchError):
 
 
 class RunExecutor:
-    """Executes runs on behalf of one worker incarnation."""
+    """Executes runs on behalf of one worker incarnation.
+
+    `stopping` and `calls` are its `Identity`'s; where nobody listens for calls there are none.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class RunExecutor:
         *,
         incarnation_id: Callable[[], IncarnationId],
         stopping: Callable[[], bool],
+        calls: Callable[[], int] = lambda: 0,
         runner: str | None = None,
         watch: Callable[[AgentEvent], None] | None = None,
     ) -> None:
@@ -42,20 +46,35 @@ class RunExecutor:
         self._registry = registry
         self._incarnation_id = incarnation_id
         self._stopping = stopping
+        self._calls = calls
         self._runner = runner
         self._watch = watch
 
     def execute(self, message: TaskMessage) -> RunId:
         """Do a run to its end; when this returns its outcome is written. Raises `StartRefusedError`."""
         run_id = RunId(message.run_id)
+        was_called = self._listen()
         attempt = Attempt(self._system, self._start(run_id))
         with soft_limit() as limit:
-            with attempt.heartbeat(self._stopping):
+            with attempt.heartbeat(self._stopping, was_called):
                 taken = attempt.finish(self._outcome(attempt, limit))
             if not taken:
                 self._registry.end_idle_processes()
             attempt.clean_up()
         return run_id
+
+    def _listen(self) -> Callable[[], bool]:
+        """Return what tells whether the worker was called since it was asked last, or since now: before the run starts,
+        so that no call for it comes too early to be heard.
+        """
+        heard = self._calls()
+
+        def was_called() -> bool:
+            nonlocal heard
+            before, heard = heard, self._calls()
+            return heard != before
+
+        return was_called
 
     def _start(self, run_id: RunId) -> StartedRun:
         """Start the run. A database that is away refuses too: the run is as it was, and is handed over again."""

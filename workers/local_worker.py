@@ -62,6 +62,7 @@ class LocalWorker:
             self.registry,
             incarnation_id=lambda: self._identity.incarnation_id,
             stopping=lambda: self._identity.stopping,
+            calls=lambda: self._identity.calls,
             runner=runner,
             watch=watch,
         )

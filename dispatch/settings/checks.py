@@ -58,6 +58,14 @@ def _times(settings: Settings) -> Iterator[Finding]:
             "each), so that one late heartbeat would lose a healthy run",
             f"Make the lease longer than {format_duration(2 * heartbeat)}, or the heartbeat shorter.",
         )
+    grace, hard_grace = settings.dispatch.grace, settings.dispatch.hard_grace
+    if grace >= hard_grace:
+        yield Finding(
+            ("dispatch", "grace"),
+            f"the grace ({format_duration(grace)}) is not shorter than hard_grace ({format_duration(hard_grace)}), so "
+            "that the process that is to commit the work of an agent at its limit would be killed before",
+            "Make the grace shorter, or hard_grace longer.",
+        )
     first, longest = settings.guards.cooldown
     if first > longest:
         yield Finding(

@@ -49,7 +49,7 @@ SELECT
         SELECT json_agg(json_build_array(project_id, CAST(usd AS text), tokens_in, tokens_out)) FROM spending
         WHERE day = CAST(:today AS date)
     ) AS spent,
-    ticker.paused, ticker.pause_reason, ticker.wanted
+    ticker.paused, ticker.pause_reason, ticker.paused_roles, ticker.wanted
 FROM ticker
 """
 _LOOK = written(_SUPPLY.format(lock=""))
@@ -91,6 +91,7 @@ def supply(
         noted=frozenset(_note(facts) for facts in row.statuses or ()),
         paused=row.paused,
         pause_reason=row.pause_reason,
+        paused_roles=row.paused_roles,
         wanted=row.wanted,
         now=moment,
         readiness=guarding.readiness_of(row.readiness),
