@@ -1,0 +1,262 @@
+"""The container engine of this host, Docker or Podman, through the API that both speak.
+
+What it answers wrongly, or not at all, is a ContainerError with one of the causes below.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dispatch.errors import ContainerError
+
+NO_ENGINE = "no engine"
+NO_IMAGE = "no image"
+ENGINE_FAILED = "engine failed"
+
+_TIMEOUT = 60
+"""Seconds that the engine may take to answer; what a program prints is waited for without an end."""
+_OLDEST_API = "1.41"
+"""What is spoken to an engine that does not say what it speaks."""
+_GONE = (404, 409)
+"""Answers to who removes a container: there is none, or somebody else is removing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What an engine is. `limits` are the settings of a project that it can keep on this host."""
+
+    is_podman: bool
+    version: str
+    rootless: bool
+    remaps_users: bool
+    limits: frozenset[str]
+
+    def __str__(self) -> str:
+        return f"{'Podman' if self.is_podman else 'Docker'} {self.version}{' (rootless)' if self.rootless else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Greeting:
+    """What an engine says to whoever comes: the version of the API that it speaks, and whether it is Podman."""
+
+    address: str
+    mark: str
+    api_version: str
+    is_podman: bool
+
+
+_known: dict[_Greeting, EngineFacts] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A container that the engine has."""
+
+    id: str
+    labels: Mapping[str, str]
+
+
+class Engine:
+    """A connection to an engine, for one thread."""
+
+    def __init__(self, api: Any, address: str, greeting: _Greeting) -> None:
+        self._api = api
+        self._greeting = greeting
+        self.address = address
+
+    @classmethod
+    def open(cls, configured: str = "") -> "Engine":
+        """Connect to the engine at an address, else to the one that is found. Raises ContainerError."""
+        address = configured or _find_address()
+        with _translated(address):
+            greeting = _greet(address, _socket_mark(address))
+            return cls(_client(address, greeting.api_version), address, greeting)
+
+    def close(self) -> None:
+        self._api.close()
+
+    def facts(self) -> EngineFacts:
+        """Return what the engine is. It is asked once by each process: some take a second to answer."""
+        facts = _known.get(self._greeting)
+        if facts is None:
+            with _translated(self.address):
+                facts = _known[self._greeting] = _read_facts(self._api.info(), self._greeting)
+        return facts
+
+    def require_image(self, image: str, project_id: str) -> None:
+        """Raise ContainerError when the engine does not have an image: it is never fetched behind anybody's back."""
+        from docker.errors import ImageNotFound
+
+        with _translated(self.address):
+            try:
+                self._api.inspect_image(image)
+            except ImageNotFound as missing:
+                raise ContainerError(
+                    cause=NO_IMAGE,
+                    problem=f"The engine at {self.address} has no image {image!r}, which [projects.{project_id}] names",
+                    cure=f"Build it there or fetch it (`docker pull {image}` or `podman pull {image}`), or correct it.",
+                ) from missing
+
+    def create(self, image: str, program: Sequence[str], host: Mapping[str, Any], **options: Any) -> str:
+        """Make a container that is not started, and whose standard input ends with the first who holds it."""
+        with _translated(self.address):
+            made = self._api.create_container(
+                image,
+                entrypoint=list(program),
+                stdin_open=True,
+                detach=False,
+                host_config=self._api.create_host_config(**host),
+                use_config_proxy=False,
+                **options,
+            )
+        return str(made["Id"])
+
+    def hold_input(self, container_id: str) -> socket.socket:
+        """Return the socket to a container's standard input."""
+        with _translated(self.address):
+            stream = self._api.attach_socket(container_id, params={"stdin": 1, "stream": 1})
+        held: socket.socket = getattr(stream, "_sock", stream)
+        return held
+
+    def start(self, container_id: str) -> None:
+        with _translated(self.address):
+            self._api.start(container_id)
+
+    def prepare_program(
+        self, container_id: str, argv: Sequence[str], *, user: str, directory: str, env: Mapping[str, str]
+    ) -> str:
+        """Return the id of a program that is to run in a container beside its first one."""
+        with _translated(self.address):
+            made = self._api.exec_create(container_id, list(argv), user=user, workdir=directory, environment=dict(env))
+        return str(made["Id"])
+
+    def run_program(self, program_id: str) -> Iterator[tuple[bytes | None, bytes | None]]:
+        """Start a prepared program and give what it prints, on standard output and error, until it has ended."""
+        with _translated(self.address):
+            yield from self._api.exec_start(program_id, stream=True, demux=True)
+
+    def exit_code(self, program_id: str) -> int | None:
+        """Return how a program ended; None while it runs."""
+        with _translated(self.address):
+            told = self._api.exec_inspect(program_id)
+        return None if told["Running"] else int(told["ExitCode"])
+
+    def labelled(self, labels: Mapping[str, str]) -> list[Found]:
+        """Return the containers, running or not, that carry all of these labels."""
+        return self._find({"label": [f"{name}={value}" for name, value in labels.items()]})
+
+    def has(self, container_id: str) -> bool:
+        return bool(self._find({"id": container_id}))
+
+    def _find(self, filters: Mapping[str, Any]) -> list[Found]:
+        with _translated(self.address):
+            found = self._api.containers(all=True, filters=dict(filters))
+        return [Found(str(one["Id"]), dict(one.get("Labels") or {})) for one in found]
+
+    def remove(self, container_id: str) -> None:
+        """Kill whatever runs in a container and remove it; no error when it is gone, or somebody else is at it."""
+        from docker.errors import APIError
+
+        with _translated(self.address):
+            try:
+                self._api.remove_container(container_id, force=True, v=True)
+            except APIError as error:
+                if error.status_code not in _GONE:
+                    raise
+
+
+def _client(address: str, api_version: str) -> Any:
+    import docker  # 0.3 s, which programs that need no container do not have to pay
+
+    client = docker.APIClient(base_url=address, version=api_version, timeout=_TIMEOUT)
+    client.trust_env = False  # a proxy is for the network, not for a socket
+    return client
+
+
+@lru_cache(maxsize=16)
+def _greet(address: str, mark: str) -> _Greeting:
+    """Ask for the version of the API in the way that costs least; `mark` is another after the engine's next start."""
+    client = _client(address, _OLDEST_API)
+    try:
+        answer = client.get(f"{client.base_url}/_ping", timeout=_TIMEOUT)
+        answer.raise_for_status()
+    finally:
+        client.close()
+    return _Greeting(
+        address, mark, answer.headers.get("Api-Version", _OLDEST_API), "Libpod-Api-Version" in answer.headers
+    )
+
+
+def _socket_mark(address: str) -> str:
+    """Return what tells a socket from one that is made later in the same place."""
+    found = Path(address.removeprefix("unix://")).stat()
+    return f"{found.st_dev}-{found.st_ino}-{found.st_ctime_ns}"
+
+
+def _read_facts(info: Mapping[str, Any], greeting: _Greeting) -> EngineFacts:
+    options = [str(option) for option in info.get("SecurityOptions") or ()]
+    kept = {"memory": "MemoryLimit", "pids": "PidsLimit", "cpus": "CpuCfsQuota"}
+    return EngineFacts(
+        is_podman=greeting.is_podman,
+        version=str(info.get("ServerVersion", "")),
+        rootless=any(option.startswith("name=rootless") for option in options),
+        remaps_users=any(option.startswith("name=userns") for option in options),
+        limits=frozenset(key for key, told in kept.items() if info.get(told)),
+    )
+
+
+@contextmanager
+def _translated(address: str) -> Iterator[None]:
+    """Make one kind of error of all that the SDK and what is below it raise."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except APIError as error:
+        raise ContainerError(
+            cause=ENGINE_FAILED,
+            problem=f"The container engine at {address} refuses: {error.explanation or error}",
+            cure="`dispatch doctor` looks at the engine and at the images.",
+        ) from error
+    except (DockerException, RequestException, OSError) as error:
+        raise ContainerError(
+            cause=NO_ENGINE,
+            problem=f"The container engine at {address} does not answer ({error})",
+            cure="Start it (`systemctl start docker` or `systemctl start podman.socket`), let this user open its"
+            " socket, or name another: [containers] engine.",
+        ) from error
+
+
+def _find_address() -> str:
+    """Return the engine that the environment names, else the first usual socket that this user may open."""
+    for name in ("DOCKER_HOST", "CONTAINER_HOST"):
+        named = os.environ.get(name, "")
+        if named.startswith("unix://"):
+            return named
+        if named:
+            raise ContainerError(
+                cause=NO_ENGINE,
+                problem=f"{name} names {named}, and a worktree of this host can only be mounted by an engine of it",
+                cure='Name a socket of this host: [containers] engine = "unix:///...".',
+            )
+    usual = _usual_sockets()
+    for path in usual:
+        if os.access(path, os.R_OK | os.W_OK):
+            return f"unix://{path}"
+    raise ContainerError(
+        cause=NO_ENGINE,
+        problem=f"No container engine was found: there is none of {', '.join(map(str, usual))} that this user may open",
+        cure="Install Docker or Podman and start its service, or name its socket: [containers] engine.",
+    )
+
+
+def _usual_sockets() -> list[Path]:
+    own = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
+    system = [Path("/var/run/docker.sock"), Path("/run/podman/podman.sock")]
+    return system if os.geteuid() == 0 else [own / "podman" / "podman.sock", *system]
