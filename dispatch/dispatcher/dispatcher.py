@@ -89,8 +89,9 @@ class Dispatcher:
 
     Beads go to a human by the `escalator`, and are begun in `workflows` before each dispatch.
     Whether a project may be worked on, the `built_in_checks`, the function of the setting `readiness_check`, and the
-    one given here are asked. `workflows`, `swarm`, `memory`, `worktrees` and `containers` can be had from it by who has it;
-    none of them, nor the time, is needed to dispatch, since the store keeps all of it: a clock is given to the store.
+    one given here are asked. `workflows`, `swarm`, `memory`, `worktrees` and `containers` can be had from it by who has
+    it; none of them, nor the time, is needed to dispatch, since the store keeps all of it: a clock is given to the
+    store.
     """
 
     def __init__(

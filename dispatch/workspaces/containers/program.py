@@ -4,12 +4,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dispatch.errors import ContainerError
 from dispatch.workspaces.containers.confinement import HOME, WORKSPACE
 from dispatch.workspaces.containers.engine import Engine
 
 STDOUT, STDERR = 1, 2
 KILLED = 137
 """The exit code of a program that SIGKILL ended."""
+ENDED = "container ended"
 _CODE_PATIENCE = 5.0
 """Seconds after the end of a program's output in which its engine may learn how it ended."""
 _CODE_ROUND = 0.05
@@ -32,6 +34,7 @@ class Program:
 
     def __init__(self, engine: Engine, container: Container, argv: Sequence[str], env: Mapping[str, str]) -> None:
         self._engine = engine
+        self._container_id = container.id
         environment = {"HOME": HOME, **env}
         self.id = engine.prepare_program(container.id, argv, user=container.user, directory=WORKSPACE, env=environment)
 
@@ -46,11 +49,23 @@ class Program:
             if complaint:
                 take(STDERR, complaint)
         give_up_at = time.monotonic() + _CODE_PATIENCE
-        while (code := self._engine.exit_code(self.id)) is None:
+        while (code := self._code()) is None:
             if time.monotonic() > give_up_at:
                 return KILLED
             time.sleep(_CODE_ROUND)
         return code
+
+    def _code(self) -> int | None:
+        try:
+            return self._engine.exit_code(self.id)
+        except ContainerError as error:
+            if self._engine.has(self._container_id):
+                raise
+            raise ContainerError(
+                cause=ENDED,
+                problem="The container ended under the program that ran in it",
+                cure="Was it removed by hand, or too small for its first process? Look at the limits of the project.",
+            ) from error
 
 
 def signal_all(engine: Engine, container: Container, name: str) -> bool:
