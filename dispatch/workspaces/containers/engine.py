@@ -6,7 +6,7 @@ What it answers wrongly, or not at all, is a ContainerError with one of the caus
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,8 +22,6 @@ _TIMEOUT = 60
 """Seconds that the engine may take to answer; what a program prints is waited for without an end."""
 _OLDEST_API = "1.41"
 """What is spoken to an engine that does not say what it speaks."""
-_GONE = (404, 409)
-"""Answers to who removes a container: there is none, or somebody else is removing it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,30 @@ class Found:
 
     id: str
     labels: Mapping[str, str]
+
+
+class Stream:
+    """A connection that the engine has given over to what a container reads or prints."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def frames(self) -> Iterator[tuple[int, bytes]]:
+        """Give what comes, each part with the descriptor that it was printed to, however long that takes."""
+        from docker.utils.socket import frames_iter
+
+        yield from frames_iter(self._raw, tty=False)
+
+    def close(self) -> None:
+        """Let the engine know at once, whoever else still knows of the connection. Closing it again does nothing."""
+        if self._raw.closed:
+            return
+        connection = self._raw._sock
+        with suppress(OSError):  # the engine closed it before
+            connection.shutdown(socket.SHUT_RDWR)
+        self._raw._response.close()
+        self._raw.close()
+        connection.close()
 
 
 class Engine:
@@ -116,12 +138,10 @@ class Engine:
             )
         return str(made["Id"])
 
-    def hold_input(self, container_id: str) -> socket.socket:
-        """Return the socket to a container's standard input."""
+    def hold_input(self, container_id: str) -> Stream:
+        """Return the connection to a container's standard input."""
         with _translated(self.address):
-            stream = self._api.attach_socket(container_id, params={"stdin": 1, "stream": 1})
-        held: socket.socket = getattr(stream, "_sock", stream)
-        return held
+            return Stream(self._api.attach_socket(container_id, params={"stdin": 1, "stream": 1}))
 
     def start(self, container_id: str) -> None:
         with _translated(self.address):
@@ -135,10 +155,14 @@ class Engine:
             made = self._api.exec_create(container_id, list(argv), user=user, workdir=directory, environment=dict(env))
         return str(made["Id"])
 
-    def run_program(self, program_id: str) -> Iterator[tuple[bytes | None, bytes | None]]:
-        """Start a prepared program and give what it prints, on standard output and error, until it has ended."""
+    def run_program(self, program_id: str) -> Iterator[tuple[int, bytes]]:
+        """Start a prepared program and give what it prints, with the descriptor, until it has ended."""
         with _translated(self.address):
-            yield from self._api.exec_start(program_id, stream=True, demux=True)
+            stream = Stream(self._api.exec_start(program_id, socket=True))
+            try:
+                yield from stream.frames()
+            finally:
+                stream.close()
 
     def exit_code(self, program_id: str) -> int | None:
         """Return how a program ended; None while it runs."""
@@ -159,15 +183,9 @@ class Engine:
         return [Found(str(one["Id"]), dict(one.get("Labels") or {})) for one in found]
 
     def remove(self, container_id: str) -> None:
-        """Kill whatever runs in a container and remove it; no error when it is gone, or somebody else is at it."""
-        from docker.errors import APIError
-
+        """Kill whatever runs in a container and remove it. Refused while it ends, or somebody else removes it."""
         with _translated(self.address):
-            try:
-                self._api.remove_container(container_id, force=True, v=True)
-            except APIError as error:
-                if error.status_code not in _GONE:
-                    raise
+            self._api.remove_container(container_id, force=True, v=True)
 
 
 def _client(address: str, api_version: str) -> Any:

@@ -6,10 +6,7 @@ kills everything else in the container. No agent can stop that, since the first 
 nothing of the image but `sh`.
 """
 
-import socket
-from contextlib import suppress
-
-from dispatch.workspaces.containers.engine import Engine
+from dispatch.workspaces.containers.engine import Engine, Stream
 
 KEEPER = ("sh", "-c", "exec 3<&0; { while read -r _; do :; done; } <&3 & wait")
 """Waiting for a child, rather than reading itself, the first process also buries what others leave behind."""
@@ -18,7 +15,7 @@ KEEPER = ("sh", "-c", "exec 3<&0; { while read -r _; do :; done; } <&3 & wait")
 class Lifeline:
     """The held end of a container's standard input: a container lives as long as this."""
 
-    def __init__(self, held: socket.socket) -> None:
+    def __init__(self, held: Stream) -> None:
         self._held = held
 
     @classmethod
@@ -34,6 +31,4 @@ class Lifeline:
 
     def cut(self) -> None:
         """Let the container end."""
-        with suppress(OSError):  # the engine closed it, or is gone
-            self._held.shutdown(socket.SHUT_RDWR)
         self._held.close()

@@ -19,7 +19,7 @@ from dispatch.workspaces.containers.confinement import (
     give,
     host_options,
 )
-from dispatch.workspaces.containers.engine import Engine, EngineFacts
+from dispatch.workspaces.containers.engine import ENGINE_FAILED, Engine, EngineFacts
 from dispatch.workspaces.containers.labels import RUN, deployment_labels, labels_of, owner_lives
 from dispatch.workspaces.containers.lifeline import KEEPER, Lifeline
 from dispatch.workspaces.containers.program import Container, Program, signal_all
@@ -135,8 +135,10 @@ class ContainerOrchestrator:
 
         Raises RefusedError when it is still there after some seconds.
         """
-        running.lifeline.cut()
-        self.remove(running.container)
+        try:
+            self.remove(running.container)
+        finally:
+            running.lifeline.cut()
 
     def remove(self, container: Container) -> None:
         """Remove a container, running or not, and return when it is gone."""
@@ -247,13 +249,19 @@ def _is_wanted(labels: Mapping[str, str], keep: Callable[[RunId], bool]) -> bool
 
 
 def _remove(engine: Engine, container_id: str) -> None:
+    """Remove a container and see that it is gone. One that is ending by itself may refuse: then it is asked again."""
     give_up_at = time.monotonic() + _PATIENCE
+    refusal = ""
     while engine.has(container_id):
         if time.monotonic() > give_up_at:
             raise RefusedError(
-                problem=f"The container {container_id[:12]} at {engine.address} does not end",
+                problem=f"The container {container_id[:12]} at {engine.address} does not end. {refusal}".rstrip(". "),
                 cure="Look at it with `docker inspect` or `podman inspect`, and remove it by hand.",
             )
-        engine.remove(container_id)
-        if engine.has(container_id):
+        try:
+            engine.remove(container_id)
+        except ContainerError as error:
+            if error.cause != ENGINE_FAILED:
+                raise
+            refusal = str(error)
             time.sleep(_ROUND)

@@ -8,7 +8,6 @@ from dispatch.errors import ContainerError
 from dispatch.workspaces.containers.confinement import HOME, WORKSPACE
 from dispatch.workspaces.containers.engine import Engine
 
-STDOUT, STDERR = 1, 2
 KILLED = 137
 """The exit code of a program that SIGKILL ended."""
 ENDED = "container ended"
@@ -43,11 +42,8 @@ class Program:
 
         One that a signal ended has the code of a shell: 128 and the number. Raises ContainerError.
         """
-        for output, complaint in self._engine.run_program(self.id):
-            if output:
-                take(STDOUT, output)
-            if complaint:
-                take(STDERR, complaint)
+        for descriptor, text in self._engine.run_program(self.id):
+            take(descriptor, text)
         give_up_at = time.monotonic() + _CODE_PATIENCE
         while (code := self._code()) is None:
             if time.monotonic() > give_up_at:
