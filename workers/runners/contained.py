@@ -14,39 +14,20 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from dispatch.errors import ContainerError
-from dispatch.workspaces.containers import Container, Engine, Lifeline, Program, diagnose, signal_all
+from dispatch.workspaces.containers import Engine, Lifeline, Program, diagnose, signal_all
+from workers.runners.container_order import ORDER_VARIABLE, Order
 from workers.runners.guard import PROCESS_MARK
 
-ORDER_VARIABLE = "DISPATCH_CONTAINER"
 _ROUND = 1.0
 """Seconds between two looks whether the guard and the agent are still there."""
 _DRAIN = 0.5
 """Seconds for the last output of an agent that ended while something it left still holds its output open."""
 _TROUBLE = 125
 """The exit code for trouble with the container."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What the client is to do: run a program with exactly `env` in a container; `trouble` is where trouble is told."""
-
-    container: Container
-    env: Mapping[str, str]
-    trouble: Path
-
-    def written(self) -> str:
-        return json.dumps({"container": asdict(self.container), "env": dict(self.env), "trouble": str(self.trouble)})
-
-    @classmethod
-    def read(cls, text: str) -> "Order":
-        facts = json.loads(text)
-        return cls(Container(**facts["container"]), facts["env"], Path(facts["trouble"]))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -14,7 +14,7 @@ from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.outcome import Failed, Outcome
 from dispatch.workspaces.containers import TOLD, WORKSPACE, ContainerOrchestrator
 from workers.runners.base import RunnerContext
-from workers.runners.contained import ORDER_VARIABLE, Order
+from workers.runners.container_order import ORDER_VARIABLE, Order
 from workers.runners.environment import (
     ASSIGNMENT_VARIABLE,
     PROMPT_VARIABLE,
