@@ -24,7 +24,7 @@ from workers.runners.environment import (
 from workers.runners.run_files import ASSIGNMENT_FILE, PROMPT_FILE, write_assignment, write_prompt
 
 NO_IMAGE_NAMED = "not isolated"
-_TOLD_DIRECTORY = "told"
+TOLD_DIRECTORY = "told"
 _TROUBLE_FILE = "container-trouble.json"
 _CLIENT_MODULE = "workers.runners.contained"
 _OF_THIS_HOST = ("PATH", "HOME", "TMPDIR")
@@ -62,7 +62,7 @@ def launch_here(
 
 def was_contained(run_directory: Path) -> bool:
     """Tell whether a run on this host was given a container."""
-    return (run_directory / _TOLD_DIRECTORY).exists()
+    return (run_directory / TOLD_DIRECTORY).exists()
 
 
 class Containment:
@@ -118,7 +118,7 @@ def _write_told(context: RunnerContext) -> Path:
 
     The agent is another user inside and may read them all. Outside nobody can: they lie in the run's directory.
     """
-    told = context.run_directory.absolute() / _TOLD_DIRECTORY
+    told = context.run_directory.absolute() / TOLD_DIRECTORY
     inside = context.assignment.model_copy(update={"workspace": Path(WORKSPACE)})
     view = replace(context, assignment=inside, run_directory=told)
     context.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
