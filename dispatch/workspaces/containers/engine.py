@@ -96,6 +96,7 @@ class Engine:
         """Connect to the engine at an address, else to the one that is found. Raises ContainerError."""
         address = configured or _find_address()
         with _translated(address):
+            _knock(address)
             greeting = _greet(address, _socket_mark(address))
             return cls(_client(address, greeting.api_version), address, greeting)
 
@@ -208,6 +209,13 @@ def _greet(address: str, mark: str) -> _Greeting:
     return _Greeting(
         address, mark, answer.headers.get("Api-Version", _OLDEST_API), "Libpod-Api-Version" in answer.headers
     )
+
+
+def _knock(address: str) -> None:
+    """See that somebody listens: the SDK leaves a socket open when nobody does. Raises OSError."""
+    with socket.socket(socket.AF_UNIX) as knocking:
+        knocking.settimeout(_TIMEOUT)
+        knocking.connect(address.removeprefix("unix://"))
 
 
 def _socket_mark(address: str) -> str:
