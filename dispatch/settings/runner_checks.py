@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dispatch.settings.finding import Finding
 from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings
 
+_CONTAINABLE = (RunnerKind.COMMAND,)
+"""The kinds that honour `isolation`: one that does not must refuse it, and never run without."""
+
 
 def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding]:
     table = ("runners", name)
@@ -26,12 +29,12 @@ def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding
             )
         if runner.argv:
             yield Finding((*table, "argv"), f'the python runner "{name}" cannot have an argv', "Remove it.")
-        if runner.isolation is Isolation.CONTAINER:
-            yield Finding(
-                (*table, "isolation"),
-                f'the python runner "{name}" runs a function of this host, which is not in any image',
-                'Write a runner of kind "command" for a program in the image.',
-            )
+    if runner.isolation is Isolation.CONTAINER and runner.kind not in _CONTAINABLE:
+        yield Finding(
+            (*table, "isolation"),
+            f'the {runner.kind} runner "{name}" cannot work in a container',
+            'Write a runner of kind "command" for a program in the image.',
+        )
     yield from _variables(name, runner)
 
 

@@ -74,7 +74,7 @@ def test_the_environment_may_name_the_engine(read):
         ),
         (
             f'{SHOP}[runners.own]\nkind = "python"\ntarget = "a:b"\nisolation = "container"',
-            'dispatch.toml:6: the python runner "own" runs a function of this host, which is not in any image. '
+            'dispatch.toml:6: the python runner "own" cannot work in a container. '
             'Write a runner of kind "command" for a program in the image.',
         ),
     ],

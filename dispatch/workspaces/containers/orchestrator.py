@@ -86,6 +86,7 @@ class ContainerOrchestrator:
                 user=users.keeper,
                 working_dir="/",
                 stop_signal="SIGKILL",
+                healthcheck={"test": ["NONE"]},
                 labels=labels_of(self._settings, project_id, run_id),
             )
             return Container(container_id, engine.address, users.agent)
@@ -127,7 +128,7 @@ class ContainerOrchestrator:
             command.join(_KILL_PATIENCE)
             if command.is_alive():
                 self.stop(running)
-                command.join()
+                command.join(_KILL_PATIENCE)
         return command.finished(in_time)
 
     def stop(self, running: RunningContainer) -> None:

@@ -1,5 +1,6 @@
 """Containers of a project on a real engine: what a command may do in one, and that none is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -160,13 +161,22 @@ def test_there_is_a_network_only_where_the_project_allows_it(
     assert told == mode
 
 
-def test_a_limit_of_nothing_is_no_limit(orchestrate: Orchestrate, worktree: Path, podman: Podman) -> None:
-    containers = orchestrate(memory=0, pids=0, cpus=0)
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"memory": "64m", "pids": 32, "cpus": 0.5}, [64 << 20, 64 << 20, 500_000_000, 32]),
+        ({"memory": 0, "pids": 0, "cpus": 0}, [0, 0, 0]),
+    ],
+)
+def test_the_engine_is_told_the_limits_and_a_limit_of_nothing_is_none(
+    orchestrate: Orchestrate, worktree: Path, podman: Podman, limits: dict[str, object], told: list[int]
+) -> None:
+    containers = orchestrate(**limits)
     container = containers.create(SHOP, worktree)
-    limits = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}"
-    told = podman.call("inspect", "--format", limits, container.id).stdout.strip()
+    (inspected,) = json.loads(podman.call("inspect", container.id).stdout)
     containers.remove(container)
-    assert told == "0 0"
+    found = [inspected["HostConfig"][name] for name in ("Memory", "MemorySwap", "NanoCpus", "PidsLimit")]
+    assert found[: len(told)] == told
 
 
 def test_an_image_that_is_not_there_is_named_with_the_cure(orchestrate: Orchestrate, worktree: Path) -> None:
