@@ -8,7 +8,7 @@ from typing import Any
 
 from dispatch.errors import ContainerError
 from dispatch.settings import ProjectSettings
-from dispatch.workspaces.containers.engine import EngineFacts
+from dispatch.workspaces.containers.engine import USER_MAPPING, EngineFacts
 
 WORKSPACE = "/workspace"
 """Where the worktree is inside: the same for every run, so that the paths an agent speaks of are, too."""
@@ -99,7 +99,7 @@ def host_options(project: ProjectSettings, users: Users, binds: Mapping[Path, tu
     if project.cpus:
         options["nano_cpus"] = int(min(project.cpus, os.cpu_count() or 1) * 1_000_000_000)
     if users.mapping:
-        options["userns_mode"] = users.mapping
+        options[USER_MAPPING] = users.mapping
     return options
 
 

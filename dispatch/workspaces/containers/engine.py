@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ ENGINE_FAILED = "engine failed"
 
 _TIMEOUT = 60
 """Seconds that the engine may take to answer; what a program prints is waited for without an end."""
+USER_MAPPING = "userns_mode"
+"""The option of a container by which the engine maps users."""
+_CONTROLLERS = {"memory": "memory", "pids": "pids", "cpus": "cpu"}
+"""The cgroup controller that keeps each limit."""
 _OLDEST_API = "1.41"
 """What is spoken to an engine that does not say what it speaks."""
 
@@ -40,12 +44,15 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Greeting:
-    """What an engine says to whoever comes: the version of the API that it speaks, and whether it is Podman."""
+    """What an engine says to whoever comes: the version of the API that it speaks, and if it is Podman that of its own.
+
+    `mark` tells one start of it from the next.
+    """
 
     address: str
     mark: str
     api_version: str
-    is_podman: bool
+    podman_version: str
 
 
 _known: dict[_Greeting, EngineFacts] = {}
@@ -108,8 +115,19 @@ class Engine:
         facts = _known.get(self._greeting)
         if facts is None:
             with _translated(self.address):
-                facts = _known[self._greeting] = _read_facts(self._api.info(), self._greeting)
+                info = self._api.info()
+                facts = read_facts(info, is_podman=bool(self._greeting.podman_version))
+                if facts.is_podman and facts.rootless:
+                    facts = replace(facts, limits=self._delegated_limits())
+            _known[self._greeting] = facts
         return facts
+
+    def _delegated_limits(self) -> frozenset[str]:
+        """Return the limits that a rootless Podman can keep: it ignores the others, and does not say so in `info`."""
+        answer = self._api.get(f"{self._api.base_url}/v{self._greeting.podman_version}/libpod/info", timeout=_TIMEOUT)
+        answer.raise_for_status()
+        controllers = answer.json()["host"].get("cgroupControllers") or ()
+        return frozenset(key for key, controller in _CONTROLLERS.items() if controller in controllers)
 
     def require_image(self, image: str, project_id: str) -> None:
         """Raise ContainerError when the engine does not have an image: it is never fetched behind anybody's back."""
@@ -128,12 +146,15 @@ class Engine:
     def create(self, image: str, program: Sequence[str], host: Mapping[str, Any], **options: Any) -> str:
         """Make a container that is not started, and whose standard input ends with the first who holds it."""
         with _translated(self.address):
+            host_config = self._api.create_host_config(**{name: host[name] for name in host if name != USER_MAPPING})
+            if USER_MAPPING in host:
+                host_config["UsernsMode"] = host[USER_MAPPING]  # the SDK knows Docker's words for it only
             made = self._api.create_container(
                 image,
                 entrypoint=list(program),
                 stdin_open=True,
                 detach=False,
-                host_config=self._api.create_host_config(**host),
+                host_config=host_config,
                 use_config_proxy=False,
                 **options,
             )
@@ -206,9 +227,8 @@ def _greet(address: str, mark: str) -> _Greeting:
         answer.raise_for_status()
     finally:
         client.close()
-    return _Greeting(
-        address, mark, answer.headers.get("Api-Version", _OLDEST_API), "Libpod-Api-Version" in answer.headers
-    )
+    told = answer.headers
+    return _Greeting(address, mark, told.get("Api-Version", _OLDEST_API), told.get("Libpod-Api-Version", ""))
 
 
 def _knock(address: str) -> None:
@@ -224,13 +244,14 @@ def _socket_mark(address: str) -> str:
     return f"{found.st_dev}-{found.st_ino}-{found.st_ctime_ns}"
 
 
-def _read_facts(info: Mapping[str, Any], greeting: _Greeting) -> EngineFacts:
+def read_facts(info: Mapping[str, Any], *, is_podman: bool) -> EngineFacts:
+    """Return what an engine is by its own account. A Podman before 4.6 says that it is rootless in a place of its own."""
     options = [str(option) for option in info.get("SecurityOptions") or ()]
     kept = {"memory": "MemoryLimit", "pids": "PidsLimit", "cpus": "CpuCfsQuota"}
     return EngineFacts(
-        is_podman=greeting.is_podman,
+        is_podman=is_podman,
         version=str(info.get("ServerVersion", "")),
-        rootless=any(option.startswith("name=rootless") for option in options),
+        rootless=bool(info.get("Rootless")) or any(option.startswith("name=rootless") for option in options),
         remaps_users=any(option.startswith("name=userns") for option in options),
         limits=frozenset(key for key, told in kept.items() if info.get(told)),
     )

@@ -86,7 +86,6 @@ class ContainerOrchestrator:
                 user=users.keeper,
                 working_dir="/",
                 stop_signal="SIGKILL",
-                healthcheck={"test": ["NONE"]},
                 labels=labels_of(self._settings, project_id, run_id),
             )
             return Container(container_id, engine.address, users.agent)

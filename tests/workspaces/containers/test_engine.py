@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dispatch.errors import ContainerError
-from dispatch.workspaces.containers.engine import Engine
+from dispatch.workspaces.containers.engine import Engine, read_facts
 from tests.podman import Podman
 
 
@@ -35,6 +35,21 @@ def test_the_environment_may_name_it(podman: Podman, monkeypatch: pytest.MonkeyP
     assert engine.address == podman.address
     assert str(facts).startswith("Podman ")
     assert {"memory", "pids", "cpus"} >= facts.limits
+
+
+@pytest.mark.parametrize(
+    ("info", "rootless", "remaps", "limits"),
+    [
+        ({}, False, False, set()),
+        ({"SecurityOptions": None, "Rootless": True}, True, False, set()),
+        ({"SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless"]}, True, False, set()),
+        ({"SecurityOptions": ["name=userns"], "MemoryLimit": True}, False, True, {"memory"}),
+        ({"MemoryLimit": True, "PidsLimit": True, "CpuCfsQuota": False}, False, False, {"memory", "pids"}),
+    ],
+)
+def test_an_engine_says_what_it_is(info: dict[str, object], rootless: bool, remaps: bool, limits: set[str]) -> None:
+    facts = read_facts(info, is_podman=True)
+    assert (facts.rootless, facts.remaps_users, facts.limits) == (rootless, remaps, limits)
 
 
 def test_an_engine_of_another_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
