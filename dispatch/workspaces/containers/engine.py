@@ -245,7 +245,7 @@ def _socket_mark(address: str) -> str:
 
 
 def read_facts(info: Mapping[str, Any], *, is_podman: bool) -> EngineFacts:
-    """Return what an engine is by its own account. Podman before 4.6 tells in a place of its own that it is rootless."""
+    """Return what an engine is by its own account; a Podman before 4.6 tells elsewhere that it is rootless."""
     options = [str(option) for option in info.get("SecurityOptions") or ()]
     kept = {"memory": "MemoryLimit", "pids": "PidsLimit", "cpus": "CpuCfsQuota"}
     return EngineFacts(
