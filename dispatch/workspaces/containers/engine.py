@@ -5,6 +5,7 @@ What it answers wrongly, or not at all, is a ContainerError with one of the caus
 
 import os
 import socket
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,8 @@ USER_MAPPING = "userns_mode"
 """The option of a container by which the engine maps users."""
 _CONTROLLERS = {"memory": "memory", "pids": "pids", "cpus": "cpu"}
 """The cgroup controller that keeps each limit."""
+_FRAME_HEADER = struct.Struct(">BxxxL")
+"""What is before each part of a program's output: the descriptor, three empty bytes, the length."""
 _OLDEST_API = "1.41"
 """What is spoken to an engine that does not say what it speaks."""
 
@@ -67,16 +70,25 @@ class Found:
 
 
 class Stream:
-    """A connection that the engine has given over to what a container reads or prints."""
+    """A connection that the engine has given over to what a container reads or prints.
+
+    The SDK's own way of reading one skips the reader that read the answer's headers, and with it what came in the same
+    packet: the first words of a quick program.
+    """
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
 
     def frames(self) -> Iterator[tuple[int, bytes]]:
         """Give what comes, each part with the descriptor that it was printed to, however long that takes."""
-        from docker.utils.socket import frames_iter
-
-        yield from frames_iter(self._raw, tty=False)
+        reader = self._raw._response.raw._fp.fp
+        self._raw._sock.settimeout(None)
+        with suppress(
+            ConnectionError
+        ):  # the container is gone, or the engine: whoever asks for the exit code learns it
+            while len(header := reader.read(_FRAME_HEADER.size)) == _FRAME_HEADER.size:
+                descriptor, length = _FRAME_HEADER.unpack(header)
+                yield descriptor, reader.read(length)
 
     def close(self) -> None:
         """Let the engine know at once, whoever else still knows of the connection. Closing it again does nothing."""
@@ -190,7 +202,8 @@ class Engine:
         """Return how a program ended; None while it runs."""
         with _translated(self.address):
             told = self._api.exec_inspect(program_id)
-        return None if told["Running"] else int(told["ExitCode"])
+        code = told["ExitCode"]
+        return None if told["Running"] or code is None else int(code)
 
     def labelled(self, labels: Mapping[str, str]) -> list[Found]:
         """Return the containers, running or not, that carry all of these labels."""

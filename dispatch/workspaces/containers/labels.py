@@ -4,6 +4,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 import psutil
 
@@ -25,17 +26,27 @@ def deployment_labels(settings: Settings) -> dict[str, str]:
 
 def labels_of(settings: Settings, project_id: ProjectId, run_id: RunId | None) -> dict[str, str]:
     """Return the labels of a container that this process is about to make; without a run it is for a command."""
-    process = psutil.Process()
-    labels = deployment_labels(settings) | {_PROJECT: project_id, _OWNER: f"{process.pid}-{process.create_time():.2f}"}
+    labels = deployment_labels(settings) | {_PROJECT: project_id, _OWNER: f"{os.getpid()}-{_start_of(os.getpid())}"}
     return labels if run_id is None else labels | {RUN: str(run_id)}
 
 
 def owner_lives(labels: Mapping[str, str]) -> bool:
     """Tell whether the process that made a container still runs on this host."""
     pid, _, started = labels.get(_OWNER, "").partition("-")
+    return pid.isdigit() and _start_of(int(pid)) == started
+
+
+def _start_of(pid: int) -> str:
+    """Return when a process started, on a clock that nobody sets; empty when there is none."""
     try:
-        return bool(pid) and f"{psutil.Process(int(pid)).create_time():.2f}" == started
-    except (psutil.NoSuchProcess, ValueError):
-        return False
-    except psutil.AccessDenied:
-        return int(pid) != os.getpid()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return "" if Path("/proc/self").exists() else _start_told_by_system(pid)
+    return stat[stat.rindex(b")") :].split()[20].decode("ascii")
+
+
+def _start_told_by_system(pid: int) -> str:
+    try:
+        return str(int(psutil.Process(pid).create_time()))
+    except psutil.NoSuchProcess:
+        return ""
