@@ -57,6 +57,12 @@ class Podman:
         tried = self.call("run", "--rm", "--network", "none", "--memory", "32m", "--pids-limit", "8", IMAGE, "true")
         if tried.returncode != 0:
             return f"containers cannot run on this host: {tried.stderr.strip()[-300:]}"
+        self.serve()
+        return ""
+
+    def serve(self) -> None:
+        """Start the service and wait until it listens."""
+        self._socket.unlink(missing_ok=True)
         with (self._directory / "service.log").open("ab") as log:
             self._service = subprocess.Popen(
                 self._command("system", "service", "--time", "0", self.address),
@@ -71,7 +77,12 @@ class Podman:
             assert self._service.poll() is None, "the engine ended by itself"
             assert time.monotonic() < deadline, "the engine does not listen"
             time.sleep(0.05)
-        return ""
+
+    def kill(self) -> None:
+        """End the service without warning; what keeps each container is a process of its own."""
+        assert self._service is not None
+        self._service.kill()
+        self._service.wait()
 
     def containers(self) -> dict[str, dict[str, str]]:
         """Return the labels of all containers, by id."""

@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from dispatch import embedded
+from dispatch.errors import ContainerError
 from dispatch.models.messages import ActionEvent
 from dispatch.models.outcome import Cancelled, Completed, Failed, TimedOut
 from dispatch.models.states import StopReason
@@ -224,7 +225,7 @@ def test_an_agent_that_forks_without_end_is_held_to_its_number_of_processes(stag
 
     def count() -> None:
         (container_id,) = podman.containers()
-        listed = podman.call("top", container_id, "pid").stdout.splitlines()
+        listed = podman.call("top", container_id).stdout.splitlines()
         counted.append(len(listed) - 1)
 
     stage.when("forking", count)
@@ -300,6 +301,20 @@ def test_an_agent_ends_with_its_client_and_its_guard(stage, contain, victims):
 
     assert isinstance(outcome, Failed)
     assert outcome.cause == ("signal SIGKILL" if victims == "client" else "guard lost")
+    assert_silent(stage)
+
+
+def test_an_agent_ends_with_its_engine(stage, contain, podman: Podman):
+    """Whether anything of it still ran could not be known otherwise."""
+    stage.when("ready", podman.kill)
+    try:
+        with pytest.raises(ContainerError) as caught:
+            stage.run(contain(WRITING))
+    finally:
+        podman.serve()
+
+    assert caught.value.cause == "no engine"
+    until(lambda: podman.containers() == {}, "the end of the container")
     assert_silent(stage)
 
 

@@ -7,7 +7,8 @@ from dispatch.workspaces.containers.program import KILLED, Container, Program
 NOT_FOUND = "not found"
 OUT_OF_MEMORY = "out of memory"
 
-_NOT_FOUND_CODE = 127
+_NOT_STARTED = (126, 127)
+"""The exit codes of a program that could not be started: Docker's and Podman's, of which 126 has other reasons too."""
 _FIND = 'command -v -- "$1"'
 _ANY_KILLED = """
 for file in /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control; do
@@ -20,7 +21,7 @@ exit 1
 
 def diagnose(engine: Engine, container: Container, program: str, code: int) -> ContainerError | None:
     """Return what explains the exit code of a program in a container that still runs; None when nothing does."""
-    if code == _NOT_FOUND_CODE and not _is_so(engine, container, _FIND, program):
+    if code in _NOT_STARTED and not _is_so(engine, container, _FIND, program):
         return ContainerError(
             cause=NOT_FOUND,
             problem=f"The image has no program {program!r}",

@@ -115,7 +115,7 @@ class ContainerOrchestrator:
         """Run a command in the worktree, as the agent's user; return its exit code and the last `keep` bytes of output.
 
         After `timeout` seconds everything of that user in the container is killed and the code is None; the container
-        goes on, unless that does not end the command. A program that the image does not have has the code 127.
+        goes on, unless that does not end the command. A program that the image does not have has the code 127 or 126.
         """
         command = _Command(running.container, argv, env or {}, keep)
         command.start()

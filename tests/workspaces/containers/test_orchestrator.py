@@ -99,7 +99,7 @@ def test_a_program_that_the_image_does_not_have_is_told_by_its_code(
     orchestrate: Orchestrate, running: RunningContainer
 ) -> None:
     finished = orchestrate().exec(running, ["no-such-program"], timeout=LIMIT)
-    assert finished.code == 127
+    assert finished.code in (126, 127)
     assert b"no-such-program" in finished.output
 
 
@@ -151,14 +151,14 @@ def test_stopping_twice_does_nothing_more(orchestrate: Orchestrate, worktree: Pa
         containers.exec(running, ["true"], timeout=LIMIT)
 
 
-@pytest.mark.parametrize(("network", "mode"), [(False, "none"), (True, "bridge")])
+@pytest.mark.parametrize("network", [False, True])
 def test_there_is_a_network_only_where_the_project_allows_it(
-    orchestrate: Orchestrate, worktree: Path, podman: Podman, network: bool, mode: str
+    orchestrate: Orchestrate, worktree: Path, podman: Podman, network: bool
 ) -> None:
     container = orchestrate(network=network).create(SHOP, worktree)
     told = podman.call("inspect", "--format", "{{.HostConfig.NetworkMode}}", container.id).stdout.strip()
     orchestrate().remove(container)
-    assert told == mode
+    assert (told == "none") is not network
 
 
 @pytest.mark.parametrize(
