@@ -31,6 +31,7 @@ from dispatch.models.settling import Settled
 from dispatch.results import judge
 from dispatch.settings import Settings
 from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, schema, upgrade
+from tests.podman import Podman, what_is_missing
 
 TEMPLATE = "dispatch_template"
 SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -89,6 +90,22 @@ def database_url(servers: embedded.Servers, maintenance: Engine) -> Iterator[str
     yield _at(servers.database_url, name)
     with maintenance.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[Podman]:
+    """Given a container engine of this test process alone, with one small image."""
+    missing = what_is_missing()
+    if missing:
+        pytest.skip(f"no container engine: {missing}")
+    engine = Podman()
+    try:
+        trouble = engine.start()
+        if trouble:
+            pytest.skip(f"no container engine: {trouble}")
+        yield engine
+    finally:
+        engine.end()
 
 
 @pytest.fixture

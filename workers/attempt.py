@@ -26,7 +26,7 @@ from workers.loop_watch import LoopWatch, SteadyClock
 from workers.persistence import is_passing, write_patiently
 from workers.process_file import with_process, write_process
 from workers.recording import ActionRecorder
-from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group
+from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group, was_contained
 from workers.runners.base import PULSE_LIMIT
 from workers.soft_limit import SoftLimit
 from workers.spending import SpendingMeter
@@ -131,6 +131,9 @@ class Attempt:
         identity = _identity(previous)
         if identity is not None and end_process_group(identity):
             log.warning("ended an agent that a dead worker left", run_id=str(previous.id))
+        contained = was_contained(self._system.runs_directory / str(previous.id))
+        if contained and self._system.containers.end_run(previous.id):
+            log.warning("removed a container that a dead worker left", run_id=str(previous.id))
         left = self._system.worktrees.salvage(previous.id, previous.project_id)
         return left if previous.writes_branch and self._run.writes_branch else None
 

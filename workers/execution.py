@@ -5,7 +5,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from dispatch.errors import DispatchError
+from dispatch.errors import ContainerError, DispatchError
 from dispatch.models.identity import IncarnationId, RunId
 from dispatch.models.messages import AgentEvent, TaskMessage
 from dispatch.models.outcome import Failed, Lost, Outcome, TimedOut
@@ -111,6 +111,8 @@ class RunExecutor:
 
 def _outcome_of_error(error: Exception, run_id: RunId) -> Outcome:
     """Say what an error around the agent means: a database that was away is nobody's failure."""
+    if isinstance(error, ContainerError):
+        return Failed(cause=error.cause, summary=str(error))
     if isinstance(error, DispatchError | OSError):
         return Failed(cause=type(error).__name__, summary=str(error))
     if is_passing(error):

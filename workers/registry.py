@@ -5,9 +5,10 @@ import threading
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.models.bead import Bead
 from dispatch.routing import choose_runner
-from dispatch.settings import RunnerKind, RunnerSettings, Settings
+from dispatch.settings import Isolation, RunnerKind, RunnerSettings, Settings
 from dispatch.wiring import worktrees_directory
-from workers.runners import CommandRunner, PythonRunner, Runner
+from dispatch.workspaces import ContainerOrchestrator
+from workers.runners import CommandRunner, Containment, PythonRunner, Runner
 
 
 class RunnerRegistry:
@@ -54,7 +55,12 @@ class RunnerRegistry:
             )
         config_file = self._settings.config_file
         base = config_file.parent if config_file is not None else self._settings.home.parent
-        return CommandRunner(configured.argv, env=env, pass_env=configured.env, base_directory=base)
+        containment = None
+        if configured.isolation is Isolation.CONTAINER:
+            containment = Containment(ContainerOrchestrator(self._settings))
+        return CommandRunner(
+            configured.argv, env=env, pass_env=configured.env, base_directory=base, containment=containment
+        )
 
     def end_idle_processes(self) -> None:
         """End what runners keep for later runs.

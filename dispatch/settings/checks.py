@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dispatch.settings.addresses import is_amqp
+from dispatch.settings.container_checks import container_contradictions
 from dispatch.settings.durations import format_duration
 from dispatch.settings.fields import normal_name
 from dispatch.settings.finding import Finding
@@ -39,6 +40,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _aliases(settings)
     yield from _workers(settings)
     yield from _projects(settings)
+    yield from container_contradictions(settings)
     yield from _bug_evidence(settings)
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from dispatch.settings.containers import ContainerSettings
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT
 from dispatch.settings.fields import (
     Arguments,
@@ -185,6 +186,7 @@ class Settings(BaseSettings):
     sessions: SessionSettings = SessionSettings()
     lessons: LessonSettings = LessonSettings()
     workflows: WorkflowSettings = WorkflowSettings()
+    containers: ContainerSettings = ContainerSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
     runners: Mapping[str, RunnerSettings] = Field(default_factory=dict)
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)

@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterator
 
 from dispatch.settings.finding import Finding
-from dispatch.settings.runners import RunnerKind, RunnerSettings
+from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings
+
+_CONTAINABLE = (RunnerKind.COMMAND,)
+"""The kinds that honour `isolation`: one that does not must refuse it, and never run without."""
 
 
 def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding]:
@@ -26,6 +29,17 @@ def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding
             )
         if runner.argv:
             yield Finding((*table, "argv"), f'the python runner "{name}" cannot have an argv', "Remove it.")
+    if runner.isolation is Isolation.CONTAINER and runner.kind not in _CONTAINABLE:
+        yield Finding(
+            (*table, "isolation"),
+            f'the {runner.kind} runner "{name}" cannot work in a container',
+            'Write a runner of kind "command" for a program in the image.',
+        )
+    yield from _variables(name, runner)
+
+
+def _variables(name: str, runner: RunnerSettings) -> Iterator[Finding]:
+    table = ("runners", name)
     for variable in runner.env:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
             yield Finding(

@@ -3,11 +3,13 @@
 from workers.runners.base import ProcessIdentity, Runner, RunnerContext
 from workers.runners.command import CommandRunner
 from workers.runners.control import RunControl
+from workers.runners.launching import Containment, was_contained
 from workers.runners.processes import end_process_group
 from workers.runners.python import Emit, PythonRunner
 
 __all__ = [
     "CommandRunner",
+    "Containment",
     "Emit",
     "ProcessIdentity",
     "PythonRunner",
@@ -15,4 +17,5 @@ __all__ = [
     "Runner",
     "RunnerContext",
     "end_process_group",
+    "was_contained",
 ]
