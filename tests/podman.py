@@ -67,6 +67,7 @@ class Podman:
             self._service = subprocess.Popen(
                 self._command("system", "service", "--time", "0", self.address),
                 env=self._environment,
+                cwd=self._directory,  # where it writes a file `oom` for a container that ran out of memory
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -98,6 +99,7 @@ class Podman:
         return subprocess.run(
             self._command(*arguments),
             env=self._environment,
+            cwd=self._directory,
             capture_output=True,
             text=True,
             check=False,
