@@ -54,7 +54,13 @@ class RunnerRegistry:
             )
         config_file = self._settings.config_file
         base = config_file.parent if config_file is not None else self._settings.home.parent
-        return CommandRunner(configured.argv, env=env, pass_env=configured.env, base_directory=base)
+        return CommandRunner(
+            configured.command_line,
+            env=env,
+            pass_env=configured.env,
+            base_directory=base,
+            silence_limit=configured.silence_seconds,
+        )
 
     def end_idle_processes(self) -> None:
         """End what runners keep for later runs.

@@ -18,6 +18,7 @@ from dispatch.settings.model import (
     WorkerSettings,
 )
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
+from dispatch.settings.presets import KNOWN_PROGRAMS, KnownProgram, Preset
 from dispatch.settings.projects import Landing, ProjectCapSettings, ProjectSettings
 from dispatch.settings.runners import RunnerKind, RunnerSettings, Workspace
 from dispatch.settings.sessions import SessionSettings
@@ -26,15 +27,18 @@ from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
 __all__ = [
     "DEFAULT_TASK_TIMEOUT",
     "EVIDENCE_FLAGS",
+    "KNOWN_PROGRAMS",
     "BugEvidenceSettings",
     "CapSettings",
     "DispatchMode",
     "DispatchSettings",
     "Fallback",
     "GuardSettings",
+    "KnownProgram",
     "Landing",
     "LessonSettings",
     "Pool",
+    "Preset",
     "ProjectCapSettings",
     "ProjectSettings",
     "ReadinessMode",

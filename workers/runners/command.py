@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,8 +21,9 @@ from workers.runners.environment import (
 from workers.runners.link import GuardLink
 from workers.runners.pipes import open_pipe
 from workers.runners.run_files import open_transcript, write_assignment, write_prompt
+from workers.runners.transcript import Transcript
 from workers.runners.verdict import outcome_before_start, outcome_of_program
-from workers.runners.watch import Watch
+from workers.runners.watch import Ending, Watch
 
 
 class CommandRunner:
@@ -31,7 +32,8 @@ class CommandRunner:
     `argv` is found on the worker's PATH, or below `base_directory` (the directory of the configuration file) when it
     is written as a relative path, and so is the script that an interpreter is given as its first plain argument; the
     repository is never looked into, for it must not bring runners. `env` are values the agent gets, `pass_env` names
-    that it gets from the worker's environment; of everything else it sees only the locale, PATH and HOME.
+    that it gets from the worker's environment; of everything else it sees only the locale, PATH and HOME. One that
+    prints nothing for `silence_limit` seconds is stopped.
 
     Raises ConfigurationError for an empty `argv` and for variables of dispatch itself.
     """
@@ -43,6 +45,7 @@ class CommandRunner:
         pass_env: Sequence[str] = (),
         *,
         base_directory: Path | None = None,
+        silence_limit: float = float("inf"),
     ) -> None:
         if not argv or not argv[0]:
             raise ConfigurationError(
@@ -54,25 +57,53 @@ class CommandRunner:
         self._pass_env = tuple(pass_env)
         check_names((*self._env, *self._pass_env))
         self._argv = tuple(argv)
+        self._silence_limit = silence_limit
         self._base_directory = base_directory.absolute() if base_directory else None
 
     def run(self, context: RunnerContext) -> Outcome:
         early = outcome_before_start(context)
         if early is not None:
             return early
-        command = self._command()
+        command = self.find()
         if isinstance(command, Failed):
             return command
+        values = told_files(context)
+        transcript = open_transcript(context)
+        try:
+            ending = self.start(context, command, values, transcript, transcript.read_line)
+        finally:
+            transcript.close()
+        if isinstance(ending, Failed):
+            return ending
+        return outcome_of_program(ending, context, transcript.result, transcript.tail)
+
+    def environment(self, values: Mapping[str, str]) -> dict[str, str]:
+        """Return what the agent sees, with `values` of its run."""
+        return agent_environment(os.environ, self._pass_env, self._env | dict(values))
+
+    def start(
+        self,
+        context: RunnerContext,
+        command: Sequence[str],
+        values: Mapping[str, str],
+        transcript: Transcript,
+        on_line: Callable[[bytes, bool], None],
+        *,
+        stdin: Path | None = None,
+    ) -> Ending | Failed:
+        """Run a program under a guard to its end: the lines of its output go to `on_line`, the rest to the transcript.
+
+        `values` are variables of this run, `stdin` the file that it reads from standard input, if any.
+        """
         with ExitStack() as stack:
-            values = _told(context)
-            transcript = open_transcript(context)
-            stack.callback(transcript.close)
             stdout, stdout_writer = open_pipe(stack)
             stderr, stderr_writer = open_pipe(stack)
+            source = stack.enter_context((stdin or Path(os.devnull)).open("rb"))
             try:
                 link = GuardLink.start(
                     _guard_command(context, command),
-                    environment=agent_environment(os.environ, self._pass_env, self._env | values),
+                    environment=self.environment(values),
+                    stdin=source.fileno(),
                     stdout=stdout_writer.fileno(),
                     stderr=stderr_writer.fileno(),
                 )
@@ -81,10 +112,13 @@ class CommandRunner:
             stack.callback(link.close)
             stdout_writer.close()
             stderr_writer.close()
-            ending = Watch(context, link, transcript, transcript.read_line, stdout.fileno(), stderr.fileno()).run()
-            return outcome_of_program(ending, context, transcript.result, transcript.tail)
+            watch = Watch(
+                context, link, transcript, on_line, stdout.fileno(), stderr.fileno(), silence_limit=self._silence_limit
+            )
+            return watch.run()
 
-    def _command(self) -> list[str] | Failed:
+    def find(self) -> list[str] | Failed:
+        """Return the command with its program as a path, or why it cannot be started here."""
         program = self._program(self._argv[0])
         if program is None:
             return Failed(
@@ -115,7 +149,7 @@ class CommandRunner:
         return shutil.which(name, path=os.pathsep.join(places))
 
 
-def _told(context: RunnerContext) -> dict[str, str]:
+def told_files(context: RunnerContext) -> dict[str, str]:
     """Write the files that tell the agent its work; return the variables that lead to them."""
     told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(write_prompt(context))}
     session = context.assignment.session
