@@ -8,6 +8,8 @@ from dispatch.routing import choose_runner
 from dispatch.settings import RunnerKind, RunnerSettings, Settings
 from dispatch.wiring import worktrees_directory
 from workers.runners import CommandRunner, PythonRunner, Runner
+from workers.runners.pricing import PricedRunner
+from workers.runners.programs import PROGRAMS, ProgramRunner
 
 
 class RunnerRegistry:
@@ -54,13 +56,17 @@ class RunnerRegistry:
             )
         config_file = self._settings.config_file
         base = config_file.parent if config_file is not None else self._settings.home.parent
-        return CommandRunner(
+        command = CommandRunner(
             configured.command_line,
             env=env,
             pass_env=configured.env,
             base_directory=base,
             silence_limit=configured.silence_seconds,
         )
+        preset = configured.preset
+        runner = ProgramRunner(PROGRAMS[preset], command) if preset is not None else command
+        prices = configured.usd_per_mtok
+        return PricedRunner(runner, prices) if prices is not None else runner
 
     def end_idle_processes(self) -> None:
         """End what runners keep for later runs.

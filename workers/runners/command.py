@@ -149,9 +149,10 @@ class CommandRunner:
         return shutil.which(name, path=os.pathsep.join(places))
 
 
-def told_files(context: RunnerContext) -> dict[str, str]:
-    """Write the files that tell the agent its work; return the variables that lead to them."""
-    told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(write_prompt(context))}
+def told_files(context: RunnerContext, *, by_text: bool = False) -> dict[str, str]:
+    """Write the files that tell the agent its work; return the variables that lead to them. Raises OSError."""
+    prompt = write_prompt(context, by_text=by_text)
+    told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(prompt)}
     session = context.assignment.session
     return told | {SESSION_VARIABLE: session.id} if session is not None and session.id else told
 
