@@ -5,7 +5,7 @@ import pytest
 from dispatch.models.outcome import Completed, Failed, NeedsInput
 from workers.runners.asking import asks
 
-LIMIT = 0.4
+LIMIT = 1.5
 
 
 def test_a_program_that_never_says_anything_has_failed_as_silent(stage, program, living):
