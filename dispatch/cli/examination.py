@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from dispatch.cli.answering import ask_version
 from dispatch.cli.context import CommandContext
 from dispatch.dispatcher.checking import find_check
 from dispatch.embedders import make_embedder
@@ -14,7 +15,7 @@ from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
 from dispatch.placing import Placer
 from dispatch.routing import role_names
-from dispatch.settings import RunnerKind, Settings, format_duration, mask_password
+from dispatch.settings import KNOWN_PROGRAMS, RunnerKind, RunnerSettings, Settings, format_duration, mask_password
 from dispatch.store import Store
 from dispatch.wiring import Addresses, require_broker, require_result_backend
 from dispatch.workflow.library import read_definitions
@@ -83,11 +84,25 @@ def _runners(settings: Settings) -> Iterator[Finding]:
         part = f"runner {name}"
         if runner.kind is not RunnerKind.COMMAND:
             yield Finding(part, Health.OK, runner.target)
-        elif _finds(runner.argv[0], base):
-            yield Finding(part, Health.OK, runner.argv[0])
+            continue
+        program = runner.command_line[0]
+        if _finds(program, base):
+            yield _program(part, name, runner, base)
         else:
-            found = f"the program {runner.argv[0]!r} is not on PATH"
+            found = f"the program {program!r} is not on PATH"
             yield Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
+
+
+def _program(part: str, name: str, runner: RunnerSettings, base: Path) -> Finding:
+    """Ask a program whether it answers, if its preset tells that it can be asked: others might begin to work."""
+    program = runner.command_line[0]
+    if runner.preset not in KNOWN_PROGRAMS:
+        return Finding(part, Health.OK, program)
+    answer = ask_version(runner.command_line, base=base)
+    if answer.problem:
+        cure = f"Install it anew, or correct argv of [runners.{name}]."
+        return Finding(part, Health.BROKEN, f"{program} {answer.problem}", cure)
+    return Finding(part, Health.OK, f"{program} ({answer.version})")
 
 
 def _readiness_check(settings: Settings) -> Iterator[Finding]:
