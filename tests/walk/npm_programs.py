@@ -29,22 +29,37 @@ CLAUDE = NpmProgram("claude", "@anthropic-ai/claude-code", "2.1.197", "install.c
 OPENCODE = NpmProgram("opencode", "opencode-ai", "1.18.33", "postinstall.mjs")
 
 
+_MISSING: dict[str, str] = {}
+"""Why a program could not be installed: it is tried once a test process."""
+
+
 def installed(program: NpmProgram) -> Path:
     """Return the program, installing it where that was not done yet; skip the test where that is not possible."""
+    found = find(program)
+    if found is None:
+        pytest.skip(_MISSING[program.name])
+    return found
+
+
+def find(program: NpmProgram) -> Path | None:
+    """Return the program, installing it where that was not done yet; None where that is not possible."""
+    if program.name in _MISSING:
+        return None
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip(f"npm is not installed, so {program.name} cannot be")
+        _MISSING[program.name] = f"npm is not installed, so {program.name} cannot be"
+        return None
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dispatch-tests"
     cache.mkdir(parents=True, exist_ok=True)
     place = cache / f"{program.name}-{program.version}"
     with (cache / f"{program.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            _install(npm, program, cache, place)
+        if not place.exists() and not _install(npm, program, cache, place):
+            return None
     return place / "node_modules" / ".bin" / program.name
 
 
-def _install(npm: str, program: NpmProgram, cache: Path, place: Path) -> None:
+def _install(npm: str, program: NpmProgram, cache: Path, place: Path) -> bool:
     with tempfile.TemporaryDirectory(dir=cache) as directory:
         target = Path(directory) / "program"
         target.mkdir()
@@ -57,5 +72,7 @@ def _install(npm: str, program: NpmProgram, cache: Path, place: Path) -> None:
                 subprocess.run(command, cwd=where, check=True, capture_output=True, text=True, timeout=INSTALL_LIMIT)
             except (subprocess.SubprocessError, OSError) as error:
                 said = str(getattr(error, "stderr", "") or error).strip()
-                pytest.skip(f"{program.package} cannot be installed: {said[-300:]}")
+                _MISSING[program.name] = f"{program.package} cannot be installed: {said[-300:]}"
+                return False
         target.rename(place)
+    return True

@@ -12,12 +12,11 @@ from dispatch.deciding import Answer, decide
 from dispatch.models.identity import BeadKey
 from dispatch.models.states import RunState
 from tests.walk.model_server import CACHED, TOKENS_IN, TOKENS_OUT, Call, Hang, ModelServer, Patch, Say, Turn
-from tests.walk.npm_programs import CLAUDE, CODEX, OPENCODE, NpmProgram, installed
+from tests.walk.npm_programs import CLAUDE, CODEX, OPENCODE, NpmProgram, find, installed
 
 pytestmark = [pytest.mark.xdist_group("programs"), pytest.mark.timeout(300)]
 
 KEY = "a-key-of-the-tests"
-PROGRAMS = (CODEX, CLAUDE, OPENCODE)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ QUIET = ("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH", "OPENCO
 def _runner(name: str, program: NpmProgram, options: list[str], more: str = "") -> str:
     """Return the TOML of a runner and of the role that it serves."""
     env = "" if "env =" in more else f"env = {json.dumps(['MODEL_KEY', 'OPENCODE_CONFIG_CONTENT', *QUIET])}"
-    argv = json.dumps([str(installed(program)), *options])
+    argv = json.dumps([str(find(program) or "not-installed"), *options])
     runner = f'[runners.{name}]\npreset = "{program.name}"\nargv = {argv}\n{env}\n{more}\n'
     return f'{runner}[roles.{name}]\nrunners = ["{name}"]\n'
 
@@ -70,6 +69,21 @@ def _opencode_options(model: ModelServer) -> str:
     options = {"baseURL": f"{model.url}/v1", "apiKey": "{env:MODEL_KEY}"}
     provider = {"npm": "@ai-sdk/openai-compatible", "options": options, "models": {"model": limits}}
     return json.dumps({"provider": {"scripted": provider}, "small_model": "scripted/model"})
+
+
+@pytest.fixture
+def has_codex() -> None:
+    installed(CODEX)
+
+
+@pytest.fixture
+def has_claude() -> None:
+    installed(CLAUDE)
+
+
+@pytest.fixture
+def has_opencode() -> None:
+    installed(OPENCODE)
 
 
 def add(deployment: Any, bead_id: str, title: str, role: str) -> BeadKey:
@@ -126,6 +140,7 @@ def goes_on_after_an_answer(deployment: Any, model: ModelServer, role: str, edit
     return asking, done
 
 
+@pytest.mark.usefixtures("has_codex")
 def test_codex_edits_files_in_its_worktree_and_its_work_lands(deployment: Any, model: ModelServer) -> None:
     model.scripts["codex-works"] = [
         Call("exec_command", {"cmd": "ls"}),
@@ -147,6 +162,7 @@ def test_codex_edits_files_in_its_worktree_and_its_work_lands(deployment: Any, m
     assert {request.authorization for request in model.about("codex-works")} == {f"Bearer {KEY}"}
 
 
+@pytest.mark.usefixtures("has_codex")
 def test_codex_commits_by_itself_and_its_commit_lands(deployment: Any, model: ModelServer) -> None:
     work = "echo mine > mine.txt && git add mine.txt && git commit -qm 'A commit of its own'"
     model.scripts["codex-commits"] = [Call("exec_command", {"cmd": work}), Say("DISPATCH: completed: Committed.")]
@@ -157,6 +173,7 @@ def test_codex_commits_by_itself_and_its_commit_lands(deployment: Any, model: Mo
     assert deployment.git("show", "main:mine.txt") == "mine"
 
 
+@pytest.mark.usefixtures("has_codex")
 def test_codex_asks_a_human_and_goes_on_in_its_session(deployment: Any, model: ModelServer) -> None:
     edit = Call("exec_command", {"cmd": "echo blue > codex.txt"})
     asking, done = goes_on_after_an_answer(deployment, model, "codex", edit)
@@ -167,6 +184,7 @@ def test_codex_asks_a_human_and_goes_on_in_its_session(deployment: Any, model: M
     )
 
 
+@pytest.mark.usefixtures("has_codex")
 def test_codex_whose_model_never_answers_is_stopped(deployment: Any, model: ModelServer) -> None:
     model.scripts["codex-hangs"] = [Hang(), Say("DISPATCH: nothing_to_do: There is nothing.")]
     key = add(deployment, "codex-hangs", "Wait", "hasty-codex")
@@ -175,6 +193,7 @@ def test_codex_whose_model_never_answers_is_stopped(deployment: Any, model: Mode
     assert (run.outcome.kind, run.outcome.cause) == ("failed", "silent")
 
 
+@pytest.mark.usefixtures("has_claude")
 def test_claude_asks_a_human_and_goes_on_in_its_session_from_another_worktree(
     deployment: Any, model: ModelServer
 ) -> None:
@@ -185,6 +204,7 @@ def test_claude_asks_a_human_and_goes_on_in_its_session_from_another_worktree(
     assert tokens_of(deployment, done) == (2 * TOKENS_IN, 2 * TOKENS_OUT)
 
 
+@pytest.mark.usefixtures("has_claude")
 def test_claude_is_refused_what_nobody_allowed_and_that_reaches_a_human(deployment: Any, model: ModelServer) -> None:
     outside = Call("Write", {"file_path": "/tmp/of-nobody.txt", "content": "x"})
     model.scripts["claude-wants"] = [outside, Say("I need your permission to write that file.")]
@@ -194,6 +214,7 @@ def test_claude_is_refused_what_nobody_allowed_and_that_reaches_a_human(deployme
     assert "write to /tmp/of-nobody.txt" in run.outcome.question
 
 
+@pytest.mark.usefixtures("has_opencode")
 def test_opencode_asks_a_human_and_goes_on_in_its_session_from_another_worktree(
     deployment: Any, model: ModelServer
 ) -> None:
