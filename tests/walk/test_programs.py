@@ -17,6 +17,8 @@ from tests.walk.npm_programs import CLAUDE, CODEX, OPENCODE, NpmProgram, find, i
 pytestmark = [pytest.mark.xdist_group("programs"), pytest.mark.timeout(300)]
 
 KEY = "a-key-of-the-tests"
+PATIENCE = 120.0
+"""Seconds to wait for a run: a program may take five seconds of the processor for its start alone."""
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def settled(deployment: Any, key: BeadKey, attempt: int = 1) -> Any:
         runs = deployment.runs(key)
         return len(runs) >= attempt and runs[attempt - 1].state is RunState.SETTLED
 
-    deployment.until(is_settled, what=f"run {attempt} of {key} to be settled", seconds=90)
+    deployment.until(is_settled, what=f"run {attempt} of {key} to be settled", seconds=PATIENCE)
     return deployment.runs(key)[attempt - 1]
 
 
@@ -128,8 +130,8 @@ def goes_on_after_an_answer(deployment: Any, model: ModelServer, role: str, edit
     asking = settled(deployment, key)
     assert (asking.outcome.kind, asking.outcome.question) == ("needs_input", "Which colour?")
     answer(deployment, key, "Paint it blue.")
-    deployment.await_status(key, "closed")
     done = settled(deployment, key, 2)
+    deployment.await_status(key, "closed")
     assert (done.outcome.kind, done.outcome.summary) == ("completed", "It is blue now.")
     assert deployment.git("show", f"main:{role}.txt") == "blue"
     first, *_, last = model.about(bead_id)
