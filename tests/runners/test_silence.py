@@ -64,6 +64,8 @@ def test_the_deadline_goes_before_a_longer_silence(make_stage, program):
         "Enter the passphrase for key 'id':",
         "Press Enter to continue",
         "Please log in with `codex login`",
+        "I am waiting for your decision.",
+        "This needs approval before I go on",
     ],
 )
 def test_these_words_ask(words):
@@ -71,7 +73,17 @@ def test_these_words_ask(words):
 
 
 @pytest.mark.parametrize(
-    "words", ["", "Running the tests", "Is it done? Yes, it is.", "Why not?\nReading the manual now.", "GET /a?b=c 200"]
+    "words",
+    [
+        "",
+        "Running the tests",
+        "Is it done? Yes, it is.",
+        "Why not?\nReading the manual now.",
+        "GET /a?b=c 200",
+        "Mending the login form and the password reset",
+        "test_permissions.py::test_approval PASSED",
+        "Waiting for the server to start",
+    ],
 )
 def test_these_words_do_not_ask(words):
     assert not asks(words)

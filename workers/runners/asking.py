@@ -7,9 +7,13 @@ MAX_QUESTION = 2000
 _ASKS = re.compile(
     r"\?[\s\"'`*_)\]:>]*(?:[\[(][^\])\n]{1,40}[\])])?[\s:>]*$"  # a question, perhaps with its choices behind it
     r"|[\[(]\s*(?:y(?:es)?\s*/\s*n(?:o)?|n(?:o)?\s*/\s*y(?:es)?)\b[^\])\n]{0,20}[\])]"
-    r"|\b(?:permissions?|approv(?:al|e)|authori[sz]e|password|passphrase|passcode)\b"
-    r"|\b(?:press|hit)\s+(?:enter|return|any key)\b|\b(?:waiting|wait) for (?:your|user|an?) \w+"
-    r"|\b(?:log|sign) ?in\b",
+    r"|\b(?:permissions?|approval|authori[sz]ation)\b.{0,20}\b(?:needed|requested|required)\b"
+    r"|\b(?:ask\w*|await\w*|need\w*|request\w*|requir\w*|wait\w*)\b.{0,20}\b(?:permissions?|approval|authori[sz]ation)\b"
+    r"|\b(?:please|you must|you need to|have to)\b.{0,20}"
+    r"\b(?:allow|approve|authori[sz]e|confirm|grant|log ?in|sign ?in)\b"
+    r"|\bnot logged in\b|\brun /login\b"
+    r"|\b(?:password|passphrase|passcode)\b[^.]{0,60}:\s*$"
+    r"|\b(?:press|hit)\s+(?:enter|return|any key)\b|\bwaiting for (?:your|user)\b",
     re.IGNORECASE,
 )
 

@@ -109,6 +109,38 @@ def test_a_session_that_is_not_found_any_more_is_begun_anew_with_the_conversatio
     assert len(stage.identities) == 2
 
 
+OPENCODE_LIKE = """
+import pathlib
+match sys.argv[1:]:
+    case ["export", session]:
+        print(json.dumps({"info": {"id": session}}))
+        sys.exit(session == "ses_gone")
+    case ["import", file]:
+        pathlib.Path("imported").write_text(pathlib.Path(file).read_text())
+    case ["run", *options]:
+        imported = pathlib.Path("imported")
+        if "--session" in options and not imported.exists():
+            sys.exit("Session not found")
+        known = imported.read_text().strip() if imported.exists() else "nothing"
+        part = {"type": "text", "text": f"DISPATCH: completed: It knows {known}."}
+        say("text", sessionID="ses_new", part=part)
+"""
+
+
+def test_what_a_program_needs_to_resume_its_session_is_done_before(stage, drive):
+    outcome = with_session(stage, "ses_old").run(drive(OPENCODE_LIKE, Preset.OPENCODE))
+
+    assert outcome == Completed(summary='It knows {"info": {"id": "ses_old"}}.')
+    assert len(stage.identities) == 3
+
+
+def test_a_session_that_cannot_be_brought_along_is_begun_anew(stage, drive):
+    outcome = with_session(stage, "ses_gone").run(drive(OPENCODE_LIKE, Preset.OPENCODE))
+
+    assert outcome == Completed(summary="It knows nothing.")
+    assert len(stage.identities) == 3, "the export, the start that found no session, and the new one"
+
+
 def test_a_resumed_run_that_fails_after_it_worked_has_failed(stage, drive):
     source = 'say("thread.started", thread_id="old"); message("I try."); sys.exit(3)'
 
