@@ -9,6 +9,8 @@ from dispatch.settings import Isolation, RunnerKind, RunnerSettings, Settings
 from dispatch.wiring import worktrees_directory
 from dispatch.workspaces import ContainerOrchestrator
 from workers.runners import CommandRunner, Containment, PythonRunner, Runner
+from workers.runners.pricing import PricedRunner
+from workers.runners.programs import PROGRAMS, ProgramRunner
 
 
 class RunnerRegistry:
@@ -58,9 +60,18 @@ class RunnerRegistry:
         containment = None
         if configured.isolation is Isolation.CONTAINER:
             containment = Containment(ContainerOrchestrator(self._settings))
-        return CommandRunner(
-            configured.argv, env=env, pass_env=configured.env, base_directory=base, containment=containment
+        command = CommandRunner(
+            configured.command_line,
+            env=env,
+            pass_env=configured.env,
+            base_directory=base,
+            silence_limit=configured.silence_seconds,
+            containment=containment,
         )
+        preset = configured.preset
+        runner = ProgramRunner(PROGRAMS[preset], command) if preset is not None else command
+        prices = configured.usd_per_mtok
+        return PricedRunner(runner, prices) if prices is not None else runner
 
     def end_idle_processes(self) -> None:
         """End what runners keep for later runs.

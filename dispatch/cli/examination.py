@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from dispatch.cli.answering import ask_version
 from dispatch.cli.context import CommandContext
 from dispatch.dispatcher.checking import find_check
 from dispatch.embedders import make_embedder
@@ -15,7 +16,15 @@ from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
 from dispatch.placing import Placer
 from dispatch.routing import role_names
-from dispatch.settings import Isolation, RunnerKind, Settings, format_duration, mask_password
+from dispatch.settings import (
+    KNOWN_PROGRAMS,
+    Isolation,
+    RunnerKind,
+    RunnerSettings,
+    Settings,
+    format_duration,
+    mask_password,
+)
 from dispatch.store import Store
 from dispatch.wiring import Addresses, require_broker, require_result_backend
 from dispatch.workflow.library import read_definitions
@@ -86,12 +95,14 @@ def _runners(settings: Settings) -> Iterator[Finding]:
         part = f"runner {name}"
         if runner.kind is not RunnerKind.COMMAND:
             yield Finding(part, Health.OK, runner.target)
-        elif runner.isolation is Isolation.CONTAINER:
-            yield Finding(part, Health.OK, f"{runner.argv[0]} in the image of the project")
-        elif _finds(runner.argv[0], base):
-            yield Finding(part, Health.OK, runner.argv[0])
+            continue
+        program = runner.command_line[0]
+        if runner.isolation is Isolation.CONTAINER:
+            yield Finding(part, Health.OK, f"{program} in the image of the project")
+        elif _finds(program, base):
+            yield _program(part, name, runner, base)
         else:
-            found = f"the program {runner.argv[0]!r} is not on PATH"
+            found = f"the program {program!r} is not on PATH"
             yield Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
 
 
@@ -116,6 +127,18 @@ def _image(containers: ContainerOrchestrator, project_id: ProjectId) -> Finding:
         return Finding(part, Health.OK, containers.examine_project(project_id))
     except ContainerError as error:
         return Finding(part, Health.BROKEN, error.facts["problem"], error.facts["cure"])
+
+
+def _program(part: str, name: str, runner: RunnerSettings, base: Path) -> Finding:
+    """Ask a program whether it answers, if its preset tells that it can be asked: others might begin to work."""
+    program = runner.command_line[0]
+    if runner.preset not in KNOWN_PROGRAMS:
+        return Finding(part, Health.OK, program)
+    answer = ask_version(runner.command_line, base=base)
+    if answer.problem:
+        cure = f"Install it anew, or correct argv of [runners.{name}]."
+        return Finding(part, Health.BROKEN, f"{program} {answer.problem}", cure)
+    return Finding(part, Health.OK, f"{program} ({answer.version})")
 
 
 def _readiness_check(settings: Settings) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from dispatch.settings.model import (
     WorkerSettings,
 )
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
+from dispatch.settings.presets import KNOWN_PROGRAMS, KnownProgram, Preset
 from dispatch.settings.projects import Landing, ProjectCapSettings, ProjectSettings
 from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings, Workspace
 from dispatch.settings.sessions import SessionSettings
@@ -27,6 +28,7 @@ from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
 __all__ = [
     "DEFAULT_TASK_TIMEOUT",
     "EVIDENCE_FLAGS",
+    "KNOWN_PROGRAMS",
     "BugEvidenceSettings",
     "CapSettings",
     "ContainerSettings",
@@ -35,9 +37,11 @@ __all__ = [
     "Fallback",
     "GuardSettings",
     "Isolation",
+    "KnownProgram",
     "Landing",
     "LessonSettings",
     "Pool",
+    "Preset",
     "ProjectCapSettings",
     "ProjectSettings",
     "ReadinessMode",

@@ -65,6 +65,12 @@ def _first_and_longest(value: object) -> object:
     return value
 
 
+def _in_and_out(value: object) -> object:
+    if not (isinstance(value, list | tuple) and len(value) == 2):
+        raise refusal("is not a pair of prices", "Write dollars for a million tokens in and out: [1.25, 10.0].")
+    return value
+
+
 def _argument_list(value: object) -> object:
     if isinstance(value, str):
         raise refusal("is a text, not a list", 'Write a list, each element in quotes of its own: ["one", "two"].')
@@ -121,6 +127,7 @@ BrokerUrl = Annotated[str, _server_address(BROKERS), Field(repr=False)]
 ResultUrl = Annotated[str, _server_address(RESULT_BACKENDS), Field(repr=False)]
 FunctionName = Annotated[str, AfterValidator(_function_name)]
 Dollars = Annotated[Decimal, Field(ge=0)]
+Prices = Annotated[tuple[Dollars, Dollars], BeforeValidator(_in_and_out)]
 KeyPrefix = Annotated[str, AfterValidator(_prefix)]
 EvidencePattern = Annotated[str, AfterValidator(_evidence_pattern)]
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 
 from dispatch.settings.finding import Finding
 from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings
@@ -12,11 +13,12 @@ _CONTAINABLE = (RunnerKind.COMMAND,)
 
 def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding]:
     table = ("runners", name)
+    yield from _only_of_commands(name, runner)
     if runner.kind is RunnerKind.COMMAND:
         if runner.runs_per_process > 1:
             place = (*table, "runs_per_process")
             yield Finding(place, f'each run of the command runner "{name}" is a process of its own', "Remove it.")
-        if not runner.argv or not runner.argv[0]:
+        if not runner.command_line or not runner.command_line[0]:
             yield Finding(table, f'the command runner "{name}" has no argv', 'Add argv = ["program", "argument"].')
         if runner.target:
             yield Finding((*table, "target"), f'the command runner "{name}" cannot have a target', "Remove it.")
@@ -52,4 +54,19 @@ def _variables(name: str, runner: RunnerSettings) -> Iterator[Finding]:
                 (*table, "env"),
                 f'runner "{name}" would pass on {variable}, and an agent is never told dispatch\'s own configuration',
                 "Take it out of env.",
+            )
+
+
+def _only_of_commands(name: str, runner: RunnerSettings) -> Iterator[Finding]:
+    """Find what a function cannot have: it is no program, and tells what it does in events."""
+    table = ("runners", name)
+    if runner.silence_limit == timedelta():
+        cure = 'Write for example "5m", or "never".'
+        yield Finding((*table, "silence_limit"), f'runner "{name}" may not be silent for any time', cure)
+    if runner.kind is RunnerKind.COMMAND:
+        return
+    for key in ("preset", "silence_limit", "usd_per_mtok"):
+        if key in runner.model_fields_set:
+            yield Finding(
+                ("runners", name, key), f'the {runner.kind} runner "{name}" cannot have a {key}', "Remove it."
             )

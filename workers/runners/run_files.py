@@ -17,9 +17,12 @@ def write_assignment(context: RunnerContext) -> Path:
     return _write(context, ASSIGNMENT_FILE, context.assignment.model_dump_json())
 
 
-def write_prompt(context: RunnerContext) -> Path:
-    """Write the assignment as a prompt, beside the assignment; return the file. Raises OSError."""
-    return _write(context, PROMPT_FILE, render(context.assignment))
+def write_prompt(context: RunnerContext, *, by_text: bool = False) -> Path:
+    """Write the assignment as a prompt, beside the assignment; return the file. Raises OSError.
+
+    `by_text` is for programs that say in their last message how they ended.
+    """
+    return _write(context, PROMPT_FILE, render(context.assignment, by_text=by_text))
 
 
 def _write(context: RunnerContext, name: str, text: str) -> Path:
