@@ -15,9 +15,13 @@ from dispatch.models.identity import BeadId, ProjectId, RunId
 from dispatch.models.run import Run
 from dispatch.workspaces.branches import branch_name
 from dispatch.workspaces.capture import capture
+from dispatch.workspaces.file_lock import locked
 from dispatch.workspaces.linked import add_worktree, drop_worktree, sweep_discarded
 from dispatch.workspaces.records import Record, Records
 from dispatch.workspaces.repository import OpenRepository, Repository
+
+_LOCKS = 64
+"""Files that salvages are locked by: enough that two of different runs seldom wait for each other."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +92,15 @@ class WorktreeManager:
         """Commit what a run left on this host and delete its worktree; return the commit.
 
         None when it left nothing: no worktree here, or no change of its base. Once the worktree is gone the commit
-        that the ref holds is returned. Only call it once the run's process group has ended.
+        that the ref holds is returned. Only call it once the run's process group has ended. Several may call it at
+        once, such as the next attempt and a housekeeping: the first one does it, the others wait and get the same.
         """
+        if self._records.get(run_id) is None:
+            return None
+        with locked(self._root / f".salvage-{UUID(str(run_id)).int % _LOCKS}.lock"):
+            return self._salvage_alone(run_id, project_id)
+
+    def _salvage_alone(self, run_id: RunId, project_id: ProjectId) -> str | None:
         record = self._records.get(run_id)
         if record is None:
             return None

@@ -107,3 +107,21 @@ def test_a_lock_is_free_again_when_its_holder_fails(tmp_path):
 
     with locked(tmp_path / "lock"):
         assert (tmp_path / "lock").exists()
+
+
+def test_what_a_run_left_is_kept_once_by_whoever_comes_first(root, shop, new_run, at_once):
+    """The next attempt and the housekeeping of a worker that starts come at the same moment."""
+    for _ in range(4):
+        run = new_run()
+        worktrees = WorktreeManager(root, lambda _: Repository(shop.path, "main"))
+        (worktrees.create(run).path / "left.txt").write_text("left\n")
+
+        kept, collected = at_once(
+            [
+                lambda: worktrees.salvage(run.id, run.project_id),  # noqa: B023 - called in this round
+                lambda: worktrees.collect(lambda _: False),  # noqa: B023
+            ]
+        )
+
+        assert run.id in collected
+        assert shop.content(kept, "left.txt") == "left"

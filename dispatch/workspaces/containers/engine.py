@@ -19,8 +19,8 @@ NO_ENGINE = "no engine"
 NO_IMAGE = "no image"
 ENGINE_FAILED = "engine failed"
 
-_TIMEOUT = 60
-"""Seconds that the engine may take to answer; what a program prints is waited for without an end."""
+PATIENCE = 60.0
+"""Seconds that an engine may take to answer: one that copies a large image for a container takes some."""
 USER_MAPPING = "userns_mode"
 """The option of a container by which the engine maps users."""
 _CONTROLLERS = {"memory": "memory", "pids": "pids", "cpus": "cpu"}
@@ -111,13 +111,16 @@ class Engine:
         self.address = address
 
     @classmethod
-    def open(cls, configured: str = "") -> "Engine":
-        """Connect to the engine at an address, else to the one that is found. Raises ContainerError."""
+    def open(cls, configured: str = "", *, timeout: float = PATIENCE) -> "Engine":
+        """Connect to the engine at an address, else to the one that is found. Raises ContainerError.
+
+        Each answer may take `timeout` seconds; what a program prints is waited for without an end.
+        """
         address = configured or _find_address()
         with _translated(address):
-            _knock(address)
-            greeting = _greet(address, _socket_mark(address))
-            return cls(_client(address, greeting.api_version), address, greeting)
+            _knock(address, timeout)
+            greeting = _greet(address, _socket_mark(address), timeout)
+            return cls(_client(address, greeting.api_version, timeout), address, greeting)
 
     def close(self) -> None:
         self._api.close()
@@ -136,7 +139,7 @@ class Engine:
 
     def _delegated_limits(self) -> frozenset[str]:
         """Return the limits that a rootless Podman can keep: it ignores the others, and does not say so in `info`."""
-        answer = self._api.get(f"{self._api.base_url}/v{self._greeting.podman_version}/libpod/info", timeout=_TIMEOUT)
+        answer = self._api.get(f"{self._api.base_url}/v{self._greeting.podman_version}/libpod/info", timeout=PATIENCE)
         answer.raise_for_status()
         controllers = answer.json()["host"].get("cgroupControllers") or ()
         return frozenset(key for key, controller in _CONTROLLERS.items() if controller in controllers)
@@ -223,20 +226,20 @@ class Engine:
             self._api.remove_container(container_id, force=True, v=True)
 
 
-def _client(address: str, api_version: str) -> Any:
+def _client(address: str, api_version: str, timeout: float) -> Any:
     import docker  # 0.3 s, which programs that need no container do not have to pay
 
-    client = docker.APIClient(base_url=address, version=api_version, timeout=_TIMEOUT)
+    client = docker.APIClient(base_url=address, version=api_version, timeout=timeout)
     client.trust_env = False  # a proxy is for the network, not for a socket
     return client
 
 
 @lru_cache(maxsize=16)
-def _greet(address: str, mark: str) -> _Greeting:
+def _greet(address: str, mark: str, timeout: float) -> _Greeting:
     """Ask for the version of the API in the way that costs least; `mark` is another after the engine's next start."""
-    client = _client(address, _OLDEST_API)
+    client = _client(address, _OLDEST_API, timeout)
     try:
-        answer = client.get(f"{client.base_url}/_ping", timeout=_TIMEOUT)
+        answer = client.get(f"{client.base_url}/_ping", timeout=timeout)
         answer.raise_for_status()
     finally:
         client.close()
@@ -244,10 +247,10 @@ def _greet(address: str, mark: str) -> _Greeting:
     return _Greeting(address, mark, told.get("Api-Version", _OLDEST_API), told.get("Libpod-Api-Version", ""))
 
 
-def _knock(address: str) -> None:
+def _knock(address: str, timeout: float) -> None:
     """See that somebody listens: the SDK leaves a socket open when nobody does. Raises OSError."""
     with socket.socket(socket.AF_UNIX) as knocking:
-        knocking.settimeout(_TIMEOUT)
+        knocking.settimeout(timeout)
         knocking.connect(address.removeprefix("unix://"))
 
 

@@ -19,7 +19,7 @@ from dispatch.workspaces.containers.confinement import (
     give,
     host_options,
 )
-from dispatch.workspaces.containers.engine import ENGINE_FAILED, Engine, EngineFacts
+from dispatch.workspaces.containers.engine import ENGINE_FAILED, PATIENCE, Engine, EngineFacts
 from dispatch.workspaces.containers.labels import RUN, deployment_labels, labels_of, owner_lives
 from dispatch.workspaces.containers.lifeline import KEEPER, Lifeline
 from dispatch.workspaces.containers.program import Container, Program, signal_all
@@ -30,6 +30,8 @@ OUTPUT_LIMIT = 16_384
 _PATIENCE = 15.0
 """Seconds within which a container that is removed has to be gone."""
 _ROUND = 0.1
+_COLLECTING_PATIENCE = 5.0
+"""Seconds for an answer while containers are collected: other housekeeping waits behind it."""
 _KILL_PATIENCE = 5.0
 """Seconds that a killed command may take to end before its container is ended."""
 
@@ -173,9 +175,9 @@ class ContainerOrchestrator:
         """Remove the containers of this deployment and host that nobody needs any more; return their ids.
 
         Those are the ones of runs that `keep` does not want, and those for commands whose process is gone. A container
-        of another deployment, or of anybody else, is never touched.
+        of another deployment, or of anybody else, is never touched. An engine that hangs is given up soon.
         """
-        with self._engine() as engine:
+        with self._engine(timeout=_COLLECTING_PATIENCE) as engine:
             left = [
                 found
                 for found in engine.labelled(deployment_labels(self._settings))
@@ -211,8 +213,8 @@ class ContainerOrchestrator:
         return project
 
     @contextmanager
-    def _engine(self, address: str = "") -> Iterator[Engine]:
-        engine = Engine.open(address or self._settings.containers.engine)
+    def _engine(self, address: str = "", *, timeout: float = PATIENCE) -> Iterator[Engine]:
+        engine = Engine.open(address or self._settings.containers.engine, timeout=timeout)
         try:
             yield engine
         finally:

@@ -17,9 +17,9 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def failing(configured: str = "") -> ContainerError:
+def failing(configured: str = "", timeout: float = 60) -> ContainerError:
     with pytest.raises(ContainerError) as caught:
-        Engine.open(configured)
+        Engine.open(configured, timeout=timeout)
     assert caught.value.cause == "no engine"
     return caught.value
 
@@ -64,6 +64,14 @@ def test_the_sockets_that_were_looked_for_are_told(monkeypatch: pytest.MonkeyPat
     told = str(failing())
     for path in (tmp_path / "podman" / "podman.sock", "/var/run/docker.sock", "/run/podman/podman.sock"):
         assert str(path) in told
+
+
+def test_an_engine_that_hangs_is_given_up_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "mute.sock"
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(path))
+        mute.listen()
+        assert f"unix://{path} does not answer" in str(failing(f"unix://{path}", timeout=0.2))
 
 
 def test_a_socket_that_nobody_listens_on_does_not_answer(tmp_path: Path) -> None:
