@@ -19,6 +19,7 @@ from dispatch.settings.model import (
 )
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
 from dispatch.settings.projects import Landing, ProjectCapSettings, ProjectSettings
+from dispatch.settings.providers import ModelLimits, ProviderKind, ProviderSettings
 from dispatch.settings.runners import RunnerKind, RunnerSettings, Workspace
 from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
@@ -34,9 +35,12 @@ __all__ = [
     "GuardSettings",
     "Landing",
     "LessonSettings",
+    "ModelLimits",
     "Pool",
     "ProjectCapSettings",
     "ProjectSettings",
+    "ProviderKind",
+    "ProviderSettings",
     "ReadinessMode",
     "RoleSettings",
     "RunnerKind",

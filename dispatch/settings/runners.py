@@ -4,12 +4,14 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from dispatch.settings.fields import Arguments, Section
+from dispatch.settings.fields import Arguments
+from dispatch.settings.providers import ModelLimits
 
 
 class RunnerKind(StrEnum):
     COMMAND = "command"
     PYTHON = "python"
+    LLM = "llm"
 
 
 class Workspace(StrEnum):
@@ -19,8 +21,10 @@ class Workspace(StrEnum):
     EMPTY = "empty"
 
 
-class RunnerSettings(Section):
+class RunnerSettings(ModelLimits):
     """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
+
+    An `llm` is an agent of dispatch's own on a provider of its role, within the limits that stand before the rest.
 
     `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
     the project needs no worktree: its `workspace` may be `empty`. A function may share its process with

@@ -8,6 +8,7 @@ from dispatch.bus.celery import ERRBACK_TASK, HOUSEKEEPING_TASK, SETTLE_TASK
 from dispatch.models.identity import RunId
 from dispatch.results import announce_decisions
 from workers.app import app
+from workers.modelling import look_at_providers
 from workers.process import system
 from workers.settling import collect_worktrees, settle_run
 
@@ -32,9 +33,11 @@ def hurry(run_ids: Sequence[str]) -> None:
 def housekeeping() -> int:
     """Collect the worktrees on this host whose runs have ended; return how many.
 
-    Before, announce what waits, delete the conversations that are over, and make vectors that lessons lack.
+    Before, announce what waits, delete the conversations that are over, make vectors that lessons lack, and look at the
+    providers of models.
     """
     announce_decisions(system().store.decisions)
     system().store.sessions.delete_expired()
     system().lessons.refresh_vectors()
+    look_at_providers(system())
     return collect_worktrees(system())
