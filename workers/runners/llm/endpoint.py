@@ -1,0 +1,60 @@
+"""The client of a provider. Its own retries do: backoff with jitter on 429, 5xx, timeouts; Retry-After is heeded."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+from pydantic_ai.models import Model
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
+
+from dispatch.settings import ProviderKind
+from workers.runners.llm.configuration import ModelRun
+
+_NO_KEY = "none"
+"""What the clients are given where no key is needed: they do not do without one."""
+_ANTHROPIC_OUTPUT = 8_192
+"""Tokens of one answer where nothing is set: that protocol has no default of the endpoint's."""
+
+
+def make_model(run: ModelRun, key: str, told: Callable[[str], None]) -> Model:
+    """Return the model of a run. `told` hears of each answer that is none, before it is asked for again."""
+    client = httpx2.AsyncClient(
+        timeout=run.request_timeout,
+        follow_redirects=False,  # the key is for the endpoint that was named, and for no other
+        trust_env=False,
+        event_hooks={"response": [_teller(run.provider, told)]},
+    )
+    options: dict[str, Any] = {
+        "api_key": key or _NO_KEY,
+        "timeout": run.request_timeout,
+        "max_retries": run.request_retries,
+        "http_client": client,
+    }
+    if run.kind is ProviderKind.ANTHROPIC:
+        anthropic = AsyncAnthropic(base_url=run.base_url.removesuffix("/v1"), **options)
+        return AnthropicModel(run.model, provider=AnthropicProvider(anthropic_client=anthropic))
+    openai = AsyncOpenAI(base_url=run.base_url, **options)
+    return OpenAIChatModel(run.model, provider=OpenAIProvider(openai_client=openai))
+
+
+def settings_of(run: ModelRun) -> ModelSettings:
+    """Return what each request says besides the conversation."""
+    tokens = run.max_output_tokens or (_ANTHROPIC_OUTPUT if run.kind is ProviderKind.ANTHROPIC else 0)
+    settings = ModelSettings(parallel_tool_calls=False)
+    if tokens:
+        settings["max_tokens"] = tokens
+    return settings
+
+
+def _teller(provider: str, told: Callable[[str], None]) -> Callable[[httpx2.Response], Awaitable[None]]:
+    async def tell(response: httpx2.Response) -> None:
+        if response.status_code >= 400:
+            told(f"{provider} answers with status {response.status_code}.")
+
+    return tell

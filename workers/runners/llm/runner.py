@@ -1,0 +1,47 @@
+"""The worker's side: starts the program for a run, under the same guard as any agent."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from dispatch.models.outcome import Failed, Outcome
+from dispatch.providers import key_of
+from dispatch.settings import ModelLimits, ProviderSettings
+from workers.runners.base import RunnerContext
+from workers.runners.command import CommandRunner
+from workers.runners.llm.configuration import ModelRun
+from workers.runners.run_files import write_model_run
+
+PROGRAM = "workers.runners.llm"
+
+
+class LlmRunner:
+    """Works on beads with the model of one provider. `env` and `pass_env` are those of `CommandRunner`.
+
+    The key goes from the worker's environment into the program's, and into no file and no argument. The program is
+    isolated from the directory that it works in: nothing there is imported.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        provider: ProviderSettings,
+        limits: ModelLimits,
+        env: Mapping[str, str] | None = None,
+        pass_env: Sequence[str] = (),
+    ) -> None:
+        self._provider = provider
+        self._run = ModelRun.of(name, provider, limits)
+        self._env = dict(env or {})
+        self._pass_env = (*pass_env, *([provider.api_key_env] if provider.api_key_env else []))
+
+    def run(self, context: RunnerContext) -> Outcome:
+        if key_of(self._provider, os.environ) is None:
+            return Failed(
+                cause="no key for the provider",
+                summary=f"The variable {self._provider.api_key_env} with the key of {self._run.provider} is not set"
+                " where this worker was started.",
+            )
+        told = write_model_run(context, self._run.model_dump_json())
+        argv = [sys.executable, "-I", "-m", PROGRAM, str(told)]
+        return CommandRunner(argv, self._env, self._pass_env).run(context)
