@@ -59,6 +59,10 @@ class Asked:
         return found
 
 
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
 def _plain(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
@@ -76,14 +80,14 @@ class ModelServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                asked = Asked(self.path, dict(self.headers), body)
+                asked = Asked(self.path, _lowered(self.headers), body)
                 answer = server.next(asked)
                 is_anthropic = self.path.endswith("/messages")
                 said = (_anthropic if is_anthropic else _openai)(answer) if answer.status == 200 else answer.body
                 self._send(answer.status, said, answer.headers)
 
             def do_GET(self) -> None:
-                server.asked.append(Asked(self.path, dict(self.headers), None))
+                server.asked.append(Asked(self.path, _lowered(self.headers), None))
                 self._send(server.listing.status, server.listing.body, server.listing.headers)
 
             def _send(self, status: int, body: str, headers: Mapping[str, str]) -> None:

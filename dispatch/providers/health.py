@@ -1,29 +1,22 @@
-"""Asking an endpoint for its models: the cheapest question that shows whether it answers and takes the key."""
+"""Asking an endpoint for its models: the cheapest question that shows whether it answers and takes the key.
 
-import http.client
-import json
+It is asked by the clients that runs use, so that both speak alike. Those take a second to import, so only who asks
+imports them.
+"""
+
 import os
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib import request
-from urllib.error import HTTPError
 
 from dispatch.models.provider import ProviderHealth, ProviderTrouble
 from dispatch.settings import ProviderKind, ProviderSettings
 
 PATIENCE: Final = 5.0
 """Seconds for an endpoint to answer."""
-_ANTHROPIC_VERSION: Final = "2023-06-01"
-_LARGEST_ANSWER: Final = 8 * 2**20
+_NO_KEY: Final = "none"
+"""What a client is given where no key is needed: it does not do without one."""
 _UNLISTED: Final = frozenset({404, 405, 501})
 """How an endpoint answers that has no list of models: it is there, and that is all that can be known."""
-
-
-class _NoRedirects(request.HTTPRedirectHandler):
-    """The key is for the endpoint that was named, and for no other."""
-
-    def redirect_request(self, *_arguments: Any, **_options: Any) -> None:
-        return None
 
 
 def key_of(provider: ProviderSettings, environ: Mapping[str, str] = os.environ) -> str | None:
@@ -39,47 +32,48 @@ def ask_health(
     """Ask a provider for its models; never raises, and says no word of what it sent, nor of what it was answered."""
     key = key_of(provider, environ)
     if key is None:
-        return ProviderHealth(
-            trouble=None, told=f"the variable {provider.api_key_env} is not set here", was_asked=False
+        told = f"the variable {provider.api_key_env} is not set here"
+        return ProviderHealth(trouble=None, told=told, was_asked=False)
+    try:
+        listed = _models(provider, key, timeout)
+    except Exception as error:  # noqa: BLE001 - clients of others raise what they like; here it is an answer
+        return _refused(error)
+    return ProviderHealth(
+        trouble=None, told="answers" if provider.model in listed else f"answers; it does not list {provider.model}"
+    )
+
+
+def _models(provider: ProviderSettings, key: str, timeout: float) -> set[str]:
+    """Return the models that an endpoint lists first. Raises what its client raises."""
+    import httpx2
+
+    client_class, base_url = _client(provider)
+    # The key is for the endpoint that was named, and for no other: a redirect is not followed.
+    with httpx2.Client(timeout=timeout, follow_redirects=False, trust_env=False) as http:
+        client = client_class(
+            api_key=key or _NO_KEY, base_url=base_url, timeout=timeout, max_retries=0, http_client=http
         )
-    asked = request.Request(_url(provider), headers=_headers(provider.kind, key), method="GET")
-    opener = request.build_opener(_NoRedirects)
-    try:
-        with opener.open(asked, timeout=timeout) as answer:
-            return _read(answer.read(_LARGEST_ANSWER), provider.model)
-    except HTTPError as error:
-        with error:
-            return _refused(error.code)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return ProviderHealth(trouble=ProviderTrouble.UNREACHABLE, told=f"not reachable: {_cause(error)}")
+        return {str(model.id) for model in client.models.list().data or ()}
 
 
-def _url(provider: ProviderSettings) -> str:
+def _client(provider: ProviderSettings) -> tuple[Any, str]:
     if provider.kind is ProviderKind.ANTHROPIC:
-        return f"{provider.endpoint.removesuffix('/v1')}/v1/models?limit=1000"
-    return f"{provider.endpoint}/models"
+        from anthropic import Anthropic
+
+        return Anthropic, provider.endpoint.removesuffix("/v1")
+    from openai import OpenAI
+
+    return OpenAI, provider.endpoint
 
 
-def _headers(kind: ProviderKind, key: str) -> dict[str, str]:
-    headers = {"Accept": "application/json"}
-    if kind is ProviderKind.ANTHROPIC:
-        headers["anthropic-version"] = _ANTHROPIC_VERSION
-    if key:
-        name, value = ("x-api-key", key) if kind is ProviderKind.ANTHROPIC else ("Authorization", f"Bearer {key}")
-        headers[name] = value
-    return headers
-
-
-def _read(body: bytes, model: str) -> ProviderHealth:
-    """Read a list of models. One that cannot be read, or that leaves the model out, proves nothing against it."""
-    try:
-        listed = {str(entry["id"]) for entry in json.loads(body)["data"]}
-    except (ValueError, TypeError, KeyError):
-        return ProviderHealth(trouble=None, told="answers")
-    return ProviderHealth(trouble=None, told="answers" if model in listed else f"answers; it does not list {model}")
-
-
-def _refused(status: int) -> ProviderHealth:
+def _refused(error: Exception) -> ProviderHealth:
+    """Say what went wrong by status or kind alone: what a client says of a request may hold its header."""
+    status = getattr(error, "status_code", None)
+    if not isinstance(status, int):
+        cause = error.__cause__ or error
+        if isinstance(cause, ValueError | TypeError | AttributeError):
+            return ProviderHealth(trouble=None, told="answers; its list of models cannot be read")
+        return ProviderHealth(trouble=ProviderTrouble.UNREACHABLE, told=f"not reachable ({type(cause).__name__})")
     told = f"it answered with status {status}"
     if status in _UNLISTED:
         return ProviderHealth(trouble=None, told="answers; it has no list of models")
@@ -88,13 +82,3 @@ def _refused(status: int) -> ProviderHealth:
     if status == 429:
         return ProviderHealth(trouble=ProviderTrouble.BUSY, told=f"busy: {told}")
     return ProviderHealth(trouble=ProviderTrouble.BROKEN, told=told)
-
-
-def _cause(error: Exception) -> str:
-    """Say what went wrong by kind alone: what a library says of a request may hold its header."""
-    reason = getattr(error, "reason", error)
-    if isinstance(reason, TimeoutError):
-        return "it did not answer in time"
-    if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror
-    return type(reason).__name__

@@ -22,14 +22,21 @@ _ANTHROPIC_OUTPUT = 8_192
 """Tokens of one answer where nothing is set: that protocol has no default of the endpoint's."""
 
 
-def make_model(run: ModelRun, key: str, told: Callable[[str], None]) -> Model:
-    """Return the model of a run. `told` hears of each answer that is none, before it is asked for again."""
-    client = httpx2.AsyncClient(
+def make_client(run: ModelRun, told: Callable[[str], None]) -> httpx2.AsyncClient:
+    """Return the connections to the provider of a run; close them after it. `told` hears of each answer that is none.
+
+    Redirects are not followed: the key is for the endpoint that was named, and for no other.
+    """
+    return httpx2.AsyncClient(
         timeout=run.request_timeout,
-        follow_redirects=False,  # the key is for the endpoint that was named, and for no other
+        follow_redirects=False,
         trust_env=False,
         event_hooks={"response": [_teller(run.provider, told)]},
     )
+
+
+def make_model(run: ModelRun, key: str, client: httpx2.AsyncClient) -> Model:
+    """Return the model of a run."""
     options: dict[str, Any] = {
         "api_key": key or _NO_KEY,
         "timeout": run.request_timeout,

@@ -17,7 +17,7 @@ from dispatch.models.messages import Assignment
 from workers.runners.environment import ASSIGNMENT_VARIABLE, PROMPT_VARIABLE
 from workers.runners.llm.configuration import ModelRun
 from workers.runners.llm.ending import AskHuman, Finish, ending_of
-from workers.runners.llm.endpoint import make_model, settings_of
+from workers.runners.llm.endpoint import make_client, make_model, settings_of
 from workers.runners.llm.history import Shortener
 from workers.runners.llm.tools import Toolbox
 from workers.runners.llm.voice import QuietStream, Secret, Voice
@@ -62,8 +62,9 @@ class Conversation:
         self._run = run
         self._voice = voice
         self._limits = UsageLimits(request_limit=run.max_iterations, total_tokens_limit=run.max_tokens or None)
+        self._client = make_client(run, lambda told: voice.say("progress", message=told))
         self._agent: Agent[object, Outcome] = Agent(
-            make_model(run, key, lambda told: voice.say("progress", message=told)),
+            make_model(run, key, self._client),
             output_type=[ToolOutput(Finish, name="finish"), ToolOutput(AskHuman, name="ask_human")],
             instructions=[INSTRUCTIONS, self._left],
             model_settings=settings_of(run),
@@ -82,7 +83,8 @@ class Conversation:
     async def result(self, prompt: str) -> dict[str, Any]:
         """Return the fields of the result event."""
         try:
-            return _fields(await self._outcome(prompt))
+            async with self._client:
+                return _fields(await self._outcome(prompt))
         except AgentRunError as error:
             ending = ending_of(error, self._run.provider)
             return {"outcome": "failed", "cause": ending.cause, "summary": ending.summary}
@@ -104,7 +106,6 @@ class Conversation:
         text = "\n".join(part.content for part in response.parts if isinstance(part, TextPart)).strip()
         if text:
             self._voice.say("message", role="assistant", text=text)
-            self._voice.say("progress", message=text)
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:

@@ -79,8 +79,7 @@ class Toolbox:
         self, path: FilePath, offset: Annotated[int, Field(ge=1, description="The first line to return.")] = 1
     ) -> str:
         """Read a text file. A long one is cut, with a note of how to go on."""
-        data: dict[str, Any] = {"path": path} if offset == 1 else {"path": f"{path}:{offset}"}
-        return self._act("read", data, lambda: self._files.read_part(path, offset))
+        return self._act("read", {"path": path, "offset": offset}, lambda: self._files.read_part(path, offset))
 
     def search(
         self,
