@@ -4,13 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 from pydantic_ai.models import Model
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.anthropic import AnthropicProvider
-from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
 from dispatch.settings import ProviderKind
@@ -43,11 +37,26 @@ def make_model(run: ModelRun, key: str, client: httpx2.AsyncClient) -> Model:
         "max_retries": run.request_retries,
         "http_client": client,
     }
-    if run.kind is ProviderKind.ANTHROPIC:
-        anthropic = AsyncAnthropic(base_url=run.base_url.removesuffix("/v1"), **options)
-        return AnthropicModel(run.model, provider=AnthropicProvider(anthropic_client=anthropic))
-    openai = AsyncOpenAI(base_url=run.base_url, **options)
-    return OpenAIChatModel(run.model, provider=OpenAIProvider(openai_client=openai))
+    make = _anthropic if run.kind is ProviderKind.ANTHROPIC else _openai
+    return make(run, options)
+
+
+def _anthropic(run: ModelRun, options: dict[str, Any]) -> Model:
+    from anthropic import AsyncAnthropic  # each takes a second to import, and one run uses one
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    client = AsyncAnthropic(base_url=run.base_url.removesuffix("/v1"), **options)
+    return AnthropicModel(run.model, provider=AnthropicProvider(anthropic_client=client))
+
+
+def _openai(run: ModelRun, options: dict[str, Any]) -> Model:
+    from openai import AsyncOpenAI
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    client = AsyncOpenAI(base_url=run.base_url, **options)
+    return OpenAIChatModel(run.model, provider=OpenAIProvider(openai_client=client))
 
 
 def settings_of(run: ModelRun) -> ModelSettings:
