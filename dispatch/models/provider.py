@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from dispatch.models.outcome import Completed, Failed, NeedsInput, Outcome
+from dispatch.models.outcome import Completed, Failed, NeedsInput
+from dispatch.models.run import Run
 
 MAX_PROVIDER_ERROR = 500
 """Characters of an error that are kept."""
@@ -51,13 +52,15 @@ class ProviderHealth:
     was_asked: bool = True
 
 
-def trouble_of(outcome: Outcome | None) -> ProviderTrouble | None:
-    """Return what an outcome says against the provider of its run; None: nothing."""
-    if isinstance(outcome, Failed) and outcome.cause in set(ProviderTrouble):
+def trouble_of(run: Run) -> ProviderTrouble | None:
+    """Return what a run says against its provider; None: nothing, or it has none."""
+    outcome = run.outcome
+    if run.provider and isinstance(outcome, Failed) and outcome.cause in set(ProviderTrouble):
         return ProviderTrouble(outcome.cause)
     return None
 
 
-def shows_answer(outcome: Outcome | None, tokens: int) -> bool:
+def shows_answer(run: Run) -> bool:
     """Tell whether a run shows that its provider answers: its agent came to an end of its own, or used tokens."""
-    return trouble_of(outcome) is None and (isinstance(outcome, Completed | NeedsInput) or tokens > 0)
+    ended = isinstance(run.outcome, Completed | NeedsInput)
+    return trouble_of(run) is None and (ended or run.spent.tokens > 0)

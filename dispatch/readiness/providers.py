@@ -66,10 +66,10 @@ def after_answer(record: ProviderRecord, now: datetime) -> ProviderRecord:
 
 def after_run(record: ProviderRecord, run: Run, guards: GuardSettings, now: datetime) -> ProviderRecord:
     """Return the record after a settled run on the provider. One that never came to ask it says nothing."""
-    trouble = trouble_of(run.outcome)
+    trouble = trouble_of(run)
     if trouble is not None and run.outcome is not None:
         return after_failure(record, trouble, run.outcome.summary, guards, now)
-    return after_answer(record, now) if shows_answer(run.outcome, run.spent.tokens) else record
+    return after_answer(record, now) if shows_answer(run) else record
 
 
 def after_check(
