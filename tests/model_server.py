@@ -23,6 +23,8 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = '{"error": {"message": "no"}}'
     tokens: tuple[int, int] = (100, 10)
+    cached: int = 0
+    """Of the tokens that were read."""
 
 
 def call(tool: str, **arguments: Any) -> Answer:
@@ -149,7 +151,12 @@ def _openai(answer: Answer) -> str:
             "created": 1_790_000_000,
             "model": MODEL,
             "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}],
-            "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+            "usage": {
+                "prompt_tokens": read,
+                "completion_tokens": written,
+                "total_tokens": read + written,
+                "prompt_tokens_details": {"cached_tokens": answer.cached},
+            },
         }
     )
 
@@ -170,7 +177,11 @@ def _anthropic(answer: Answer) -> str:
             "content": [*text, *calls],
             "stop_reason": "tool_use" if calls else "end_turn",
             "stop_sequence": None,
-            "usage": {"input_tokens": read, "output_tokens": written},
+            "usage": {
+                "input_tokens": read - answer.cached,
+                "cache_read_input_tokens": answer.cached,
+                "output_tokens": written,
+            },
         }
     )
 

@@ -49,7 +49,7 @@ def _models(provider: ProviderSettings, key: str, timeout: float) -> set[str]:
 
     client_class, base_url = _client(provider)
     # The key is for the endpoint that was named, and for no other: a redirect is not followed.
-    with httpx2.Client(timeout=timeout, follow_redirects=False, trust_env=False) as http:
+    with httpx2.Client(timeout=timeout, follow_redirects=False) as http:
         client = client_class(
             api_key=key or _NO_KEY, base_url=base_url, timeout=timeout, max_retries=0, http_client=http
         )

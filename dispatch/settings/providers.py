@@ -40,7 +40,8 @@ class ProviderSettings(Section):
     """An endpoint and one model behind it.
 
     `api_key_env` names the environment variable that holds the key; empty: the endpoint wants none. `usd_per_mtok` is
-    the price in dollars of a million tokens, read and written. `context_tokens` is how much of a conversation the model
+    the price in dollars of a million tokens, read and written, and `cached_usd_per_mtok` that of those read which the
+    endpoint had in its cache; without it they cost the same. `context_tokens` is how much of a conversation the model
     takes: what is older is shortened. `max_output_tokens` bounds one answer; 0: as the endpoint has it.
     """
 
@@ -49,6 +50,7 @@ class ProviderSettings(Section):
     model: Annotated[str, AfterValidator(_named)]
     api_key_env: VariableName = ""
     usd_per_mtok: Annotated[tuple[Dollars, Dollars], BeforeValidator(_price)] = (Decimal(0), Decimal(0))
+    cached_usd_per_mtok: Dollars | None = None
     context_tokens: int = Field(default=100_000, ge=8_000)
     max_output_tokens: int = Field(default=0, ge=0)
 

@@ -71,6 +71,14 @@ def test_it_reads_writes_tries_and_finishes(talk: Any, kind: str) -> None:
 
 
 @BOTH
+def test_what_came_from_a_cache_costs_what_that_costs(talk: Any, kind: str) -> None:
+    last = Answer(calls=[("finish", {"summary": "Done."})], tokens=(1000, 10), cached=900)
+    talk.run(last, kind=kind, usd_per_mtok=[10, 100], cached_usd_per_mtok=1)
+    (usage,) = talk.events("usage")
+    assert (usage["tokens_in"], usage["usd"]) == (1000, pytest.approx((100 * 10 + 900 * 1 + 10 * 100) / 1e6))
+
+
+@BOTH
 def test_a_question_goes_to_a_human(talk: Any, kind: str) -> None:
     result = talk.run(call("ask_human", question="Red or blue?"), kind=kind)
     assert result == {"outcome": "needs_input", "question": "Red or blue?"}
@@ -112,9 +120,17 @@ def test_what_an_endpoint_refuses_with_is_the_cause_and_the_key_is_not_told(
     result = talk.run(refusal(status, body, retry_after_ms="1"), kind=kind)
     assert (result["outcome"], result["cause"]) == ("failed", trouble)
     assert len(talk.server.chats) == requests
-    talk.voice.say("result", **result)
-    assert "Bad: Bearer [key]" in talk.events("result")[-1]["summary"]
+    assert "Bad: Bearer [key]" in result["summary"]
+    assert KEY not in str(result)
     assert KEY not in talk.said.getvalue()
+
+
+def test_a_page_instead_of_an_answer_is_cut_and_no_part_of_the_key_is_left(talk: Any) -> None:
+    page = f"{'x' * 520}{KEY}{'y' * 5000}"
+    result = talk.run(refusal(502, page), limits={"request_retries": 0})
+    assert (result["cause"], len(result["summary"]) < 700) == (ProviderTrouble.BROKEN, True)
+    assert "xxx[key]y" in result["summary"], "the cut comes after the key was hidden"
+    assert KEY[:8] not in result["summary"]
 
 
 def test_an_endpoint_that_is_not_there_is_the_cause(talk: Any) -> None:

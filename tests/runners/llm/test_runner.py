@@ -21,6 +21,8 @@ KEY = "sk-planted-2b7e151628aed2a6"
 def runner(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> LlmRunner:
     monkeypatch.setenv("PLANTED_KEY", KEY)
     monkeypatch.setenv("PASSED_ON", "yes")
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     provider = ProviderSettings.model_validate(endpoint.provider(api_key_env="PLANTED_KEY"))
     limits = ModelLimits.model_validate({"request_retries": 0})
     return LlmRunner("main", provider, limits, pass_env=["PASSED_ON"])
@@ -37,6 +39,7 @@ def test_the_program_works_in_the_workspace_and_its_commands_do_not_see_the_key(
     environment = (workspace / "env.txt").read_text()
     assert "PASSED_ON=yes" in environment
     assert "PLANTED" not in environment
+    assert "proxy" not in environment.lower()
     (action,) = [event for event in stage.events if isinstance(event, ActionEvent)]
     assert (action.action_type, bool(action.result_hash)) == ("command", True)
     assert "A bead" in str(endpoint.chats[-1].body["messages"]), "the prompt is the page of every agent"

@@ -1,5 +1,6 @@
 """How the model says that it is done, and what an end by an error means for the run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -38,21 +39,23 @@ class Ending:
     summary: str
 
 
-def ending_of(error: Exception, provider: str) -> Ending:
-    """Return what an error of a model, or of asking it, means. It may hold what the endpoint said, the key included."""
+def ending_of(error: Exception, provider: str, hide: Callable[[str], str]) -> Ending:
+    """Return what an error of a model, or of asking it, means. `hide` takes the key out of what the endpoint said."""
+    said = " ".join(hide(str(error)).split()).rstrip(".")
+    said = said if len(said) <= _LONGEST_TOLD else f"{said[:_LONGEST_TOLD]} ..."
     for kinds, cause, what in _MEANINGS:
         if isinstance(error, kinds):
-            return Ending(cause, f"{provider}: {what} ({_said(error)}).")
+            return Ending(cause, f"{provider}: {what} ({said}).")
     status = getattr(error, "status_code", 0)
     if status == 402:
-        return Ending(ProviderTrouble.KEY_REFUSED, f"{provider}: the account has no means left ({_said(error)}).")
+        return Ending(ProviderTrouble.KEY_REFUSED, f"{provider}: the account has no means left ({said}).")
     if status == 429:
-        return Ending(ProviderTrouble.BUSY, f"{provider}: it is busy ({_said(error)}).")
+        return Ending(ProviderTrouble.BUSY, f"{provider}: it is busy ({said}).")
     if status >= 500:
-        return Ending(ProviderTrouble.BROKEN, f"{provider}: it fails ({_said(error)}).")
+        return Ending(ProviderTrouble.BROKEN, f"{provider}: it fails ({said}).")
     if isinstance(error, errors.ModelAPIError):
-        return Ending("model request refused", f"{provider} refuses the request ({_said(error)}).")
-    return Ending("model misbehaves", f"The model of {provider} cannot be worked with ({_said(error)}).")
+        return Ending("model request refused", f"{provider} refuses the request ({said}).")
+    return Ending("model misbehaves", f"The model of {provider} cannot be worked with ({said}).")
 
 
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
@@ -68,7 +71,3 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ((errors.ModelConnectionError,), ProviderTrouble.UNREACHABLE, "it does not answer"),
     ((errors.ModelServerError, errors.ModelUnavailableError), ProviderTrouble.BROKEN, "it fails"),
 )
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")

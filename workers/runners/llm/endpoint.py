@@ -24,7 +24,6 @@ def make_client(run: ModelRun, told: Callable[[str], None]) -> httpx2.AsyncClien
     return httpx2.AsyncClient(
         timeout=run.request_timeout,
         follow_redirects=False,
-        trust_env=False,
         event_hooks={"response": [_teller(run.provider, told)]},
     )
 
@@ -60,11 +59,19 @@ def _openai(run: ModelRun, options: dict[str, Any]) -> Model:
 
 
 def settings_of(run: ModelRun) -> ModelSettings:
-    """Return what each request says besides the conversation."""
-    tokens = run.max_output_tokens or (_ANTHROPIC_OUTPUT if run.kind is ProviderKind.ANTHROPIC else 0)
+    """Return what each request says besides the conversation. Where caching has to be asked for, it is."""
+    if run.kind is ProviderKind.ANTHROPIC:
+        from pydantic_ai.models.anthropic import AnthropicModelSettings
+
+        return AnthropicModelSettings(
+            parallel_tool_calls=False,
+            max_tokens=run.max_output_tokens or _ANTHROPIC_OUTPUT,
+            anthropic_cache_tool_definitions=True,
+            anthropic_cache_messages=True,
+        )
     settings = ModelSettings(parallel_tool_calls=False)
-    if tokens:
-        settings["max_tokens"] = tokens
+    if run.max_output_tokens:
+        settings["max_tokens"] = run.max_output_tokens
     return settings
 
 

@@ -48,7 +48,8 @@ def main(arguments: list[str]) -> None:
     try:
         assignment = Assignment.model_validate_json(Path(os.environ[ASSIGNMENT_VARIABLE]).read_bytes())
         prompt = Path(os.environ[PROMPT_VARIABLE]).read_text(encoding="utf-8")
-        toolbox = Toolbox(assignment, voice, dict(os.environ), run.command_timeout)
+        environment = {name: value for name, value in os.environ.items() if name not in run.private_env}
+        toolbox = Toolbox(assignment, voice, environment, run.command_timeout)
         voice.say("progress", message=f"Working with {run.model} of {run.provider}.")
         voice.say("result", **asyncio.run(Conversation(run, key, voice, toolbox).result(prompt)))
     finally:
@@ -86,7 +87,7 @@ class Conversation:
             async with self._client:
                 return _fields(await self._outcome(prompt))
         except AgentRunError as error:
-            ending = ending_of(error, self._run.provider)
+            ending = ending_of(error, self._run.provider, self._voice.hide)
             return {"outcome": "failed", "cause": ending.cause, "summary": ending.summary}
 
     async def _outcome(self, prompt: str) -> Outcome:
@@ -99,9 +100,11 @@ class Conversation:
 
     def _hear(self, response: ModelResponse) -> None:
         """Tell what an answer cost, and what the model said in it."""
-        usage = response.usage
-        read, written = self._run.usd_per_mtok
-        usd = (read * usage.input_tokens + written * usage.output_tokens) / Decimal(1_000_000)
+        usage, run = response.usage, self._run
+        read, written = run.usd_per_mtok
+        cached = min(usage.cache_read_tokens, usage.input_tokens)
+        spent = read * (usage.input_tokens - cached) + run.cached_usd_per_mtok * cached + written * usage.output_tokens
+        usd = spent / Decimal(1_000_000)
         self._voice.say("usage", tokens_in=usage.input_tokens, tokens_out=usage.output_tokens, usd=float(usd))
         text = "\n".join(part.content for part in response.parts if isinstance(part, TextPart)).strip()
         if text:

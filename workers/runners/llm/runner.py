@@ -13,6 +13,9 @@ from workers.runners.llm.configuration import ModelRun
 from workers.runners.run_files import write_model_run
 
 PROGRAM = "workers.runners.llm"
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+WAY_OUT = (*_PROXIES, *map(str.lower, _PROXIES), "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that say how an endpoint is reached: the program heeds them as the worker's own health checks do."""
 
 
 class LlmRunner:
@@ -31,9 +34,11 @@ class LlmRunner:
         pass_env: Sequence[str] = (),
     ) -> None:
         self._provider = provider
-        self._run = ModelRun.of(name, provider, limits)
+        key = [provider.api_key_env] if provider.api_key_env else []
+        private = [variable for variable in (*key, *WAY_OUT) if variable not in pass_env]
+        self._run = ModelRun.of(name, provider, limits, private)
         self._env = dict(env or {})
-        self._pass_env = (*pass_env, *([provider.api_key_env] if provider.api_key_env else []))
+        self._pass_env = (*pass_env, *private)
 
     def run(self, context: RunnerContext) -> Outcome:
         if key_of(self._provider, os.environ) is None:
