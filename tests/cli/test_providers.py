@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from dispatch.cli.live_words import in_words
+from dispatch.models.event import Event
 from dispatch.models.provider import ProviderTrouble
 from dispatch.readiness.providers import after_check
 from dispatch.settings import GuardSettings
@@ -104,3 +106,25 @@ def test_plan_and_show_say_which_one_a_bead_gets(
     shown = call("show", "shop-1", "--json").json["runner"]
     assert (shown["name"], shown["provider"]) == ("model", "main")
     assert "provider: main; the work is simple (its title names a small change)." in call("show", "shop-1").out
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "line"),
+    [
+        (
+            "provider.failed",
+            {"provider": "main", "cause": "provider rate limit", "failures": 3},
+            "provider main: provider rate limit, 3 in a row",
+        ),
+        ("provider.answers", {"provider": "main", "failures": 0}, "provider main answers again"),
+        ("provider.released", {"provider": "main"}, "provider main may be used again"),
+        (
+            "run.claimed",
+            {"role": "dev", "agent": "1", "attempt": 2, "provider": "main"},
+            "claimed for dev, agent one on main, attempt 2",
+        ),
+    ],
+)
+def test_what_happens_to_them_is_told_in_a_line(kind: str, data: dict[str, Any], line: str) -> None:
+    event = Event(id=1, at=datetime.now(UTC), kind=kind, data=data)
+    assert in_words(event, lambda agent: "one") == line

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dispatch.loops import result_fingerprint
 from dispatch.models.provider import ProviderTrouble
 from tests.model_server import Answer, Asked, call, finish, refusal
 
@@ -59,7 +60,8 @@ def test_it_reads_writes_tries_and_finishes(talk: Any, kind: str) -> None:
         ("file_bead", {"title": "Mend c"}),
         ("record_lesson", {"title": "b is in a"}),
     ]
-    assert talk.events("action")[4]["result"] == "hello\nbye\n", "an edit is told from another by what it made"
+    made = result_fingerprint("hello\nbye\n")
+    assert talk.events("action")[4]["result_hash"] == made, "an edit is told from another by what it made"
     (bead,), (lesson,) = talk.events("bead"), talk.events("lesson")
     assert (bead["title"], bead["issue_type"], bead["priority"]) == ("Mend c", "bug", 2)
     assert (lesson["title"], lesson["category"]) == ("b is in a", "general")
@@ -82,6 +84,18 @@ def test_what_came_from_a_cache_costs_what_that_costs(talk: Any, kind: str) -> N
 def test_a_question_goes_to_a_human(talk: Any, kind: str) -> None:
     result = talk.run(call("ask_human", question="Red or blue?"), kind=kind)
     assert result == {"outcome": "needs_input", "question": "Red or blue?"}
+
+
+def test_calls_that_come_together_are_done_one_after_the_other_and_before_the_end(talk: Any) -> None:
+    together = [
+        ("write_file", {"path": "a.txt", "content": "one"}),
+        ("run_command", {"command": "sleep 0.2; cat a.txt > b.txt"}),
+        ("edit_file", {"path": "a.txt", "old": "one", "new": "two"}),
+        ("finish", {"summary": "Done."}),
+    ]
+    assert talk.run(Answer(calls=together))["outcome"] == "completed"
+    assert [(talk.workspace / name).read_text() for name in ("a.txt", "b.txt")] == ["two", "one"]
+    assert len(talk.server.chats) == 1
 
 
 def test_a_reviewer_says_its_verdict(talk: Any) -> None:

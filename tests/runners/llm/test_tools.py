@@ -3,6 +3,7 @@
 import subprocess
 from typing import Any
 
+from dispatch.loops import result_fingerprint
 from workers.runners.llm.tools import MOST_FOUND, MOST_LISTED
 
 KEY = "sk-planted-2b7e151628aed2a6"
@@ -41,7 +42,16 @@ def test_what_is_outside_is_refused_by_every_tool(talk: Any) -> None:
         tools.edit_file("../x", "a", "b"),
     ]
     assert all("is outside of the working directory" in text for text in said), said
-    assert [event["result"] for event in talk.events("action")] == said
+    assert [event["result_hash"] for event in talk.events("action")] == list(map(result_fingerprint, said))
+
+
+def test_a_file_larger_than_a_line_of_output_is_told_too(talk: Any) -> None:
+    tools = talk.toolbox()
+    assert tools.write_file("large.txt", "x" * 3_000_000) == "Wrote large.txt, 3,000,000 characters."
+    assert tools.edit_file("large.txt", "x" * 3_000_000, "y" * 2_000_000) == "Edited large.txt."
+    assert max(map(len, talk.said.getvalue().splitlines())) < 1_000
+    first, second = talk.events("action")
+    assert first["result_hash"] != second["result_hash"]
 
 
 def test_a_search_says_that_nothing_matches_or_that_it_cannot_be_read(talk: Any) -> None:

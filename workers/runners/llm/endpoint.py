@@ -64,12 +64,11 @@ def settings_of(run: ModelRun) -> ModelSettings:
         from pydantic_ai.models.anthropic import AnthropicModelSettings
 
         return AnthropicModelSettings(
-            parallel_tool_calls=False,
             max_tokens=run.max_output_tokens or _ANTHROPIC_OUTPUT,
             anthropic_cache_tool_definitions=True,
             anthropic_cache_messages=True,
         )
-    settings = ModelSettings(parallel_tool_calls=False)
+    settings = ModelSettings()
     if run.max_output_tokens:
         settings["max_tokens"] = run.max_output_tokens
     return settings

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from dispatch.loops import result_fingerprint
 from dispatch.models.messages import Assignment
 from workers.runners.llm.commands import Executed, execute
 from workers.runners.llm.voice import Voice
@@ -190,7 +191,8 @@ class Toolbox:
         except OSError as error:
             told = result = f"Error: {error.strerror or error}."
         told = self._voice.hide(told)
-        self._voice.say("action", action_type=kind, action_data=data, result=result)
+        # A file may be larger than a line of the agent's output: the fingerprint is what the worker would make of it.
+        self._voice.say("action", action_type=kind, action_data=data, result_hash=result_fingerprint(result))
         self._voice.say("message", role="tool", text=f"{kind} {' '.join(map(str, data.values()))}\n{told}")
         return told
 
