@@ -8,6 +8,7 @@ from typing import Any
 
 TICK_TASK = "workers.tasks.tick"
 HOUSEKEEPING_TASK = "workers.tasks.housekeeping"
+HOUSEKEEPING_SECONDS = 300.0
 
 
 def beat_schedule(tick_interval: float) -> dict[str, dict[str, Any]]:
@@ -20,7 +21,7 @@ def beat_schedule(tick_interval: float) -> dict[str, dict[str, Any]]:
         },
         "housekeeping": {
             "task": HOUSEKEEPING_TASK,
-            "schedule": 300.0,
-            "options": {"queue": "results", "expires": 240.0, "ignore_result": True},
+            "schedule": HOUSEKEEPING_SECONDS,
+            "options": {"queue": "results", "expires": HOUSEKEEPING_SECONDS - 60, "ignore_result": True},
         },
     }

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dispatch.store.memories import ProjectMemory as ProjectMemory
     from dispatch.store.swarm import Swarm as Swarm
     from dispatch.wiring import connect as connect
+    from dispatch.workspaces import ContainerOrchestrator as ContainerOrchestrator
     from dispatch.workspaces import WorktreeManager as WorktreeManager
 
 _HOMES = {
@@ -59,6 +60,7 @@ _HOMES = {
     "Bead": "dispatch.models.bead",
     "BugRouteInfo": "dispatch.routing",
     "CeleryBus": "dispatch.bus.celery",
+    "ContainerOrchestrator": "dispatch.workspaces",
     "Decision": "dispatch.models.decision",
     "DecisionEscalator": "dispatch.results",
     "DispatchError": "dispatch.errors",

@@ -52,7 +52,7 @@ def decide(store: Store, settings: Settings, name: str, answer: Answer, *, now: 
     option = escalation.choose(answer.option, decision.offer.options)
     given = {"advice": answer.advice, "role": answer.role, "into": answer.into, "reason": answer.reason}
     escalation.check(option, given)
-    role, note = _role(store, settings, answer.role) if answer.role else ("", "")
+    role, note = named_role(store, settings, answer.role) if answer.role else ("", "")
     parts = _parts(store, settings, decision, answer, now) if option is Option.SPLIT else ()
     ruling = Ruling(
         option=option,
@@ -66,7 +66,7 @@ def decide(store: Store, settings: Settings, name: str, answer: Answer, *, now: 
     return Decided(decision=made, released=released, note=note)
 
 
-def _role(store: Store, settings: Settings, written: str) -> tuple[str, str]:
+def named_role(store: Store, settings: Settings, written: str) -> tuple[str, str]:
     """Return the role that a name, an alias or a persona means, and what is to be said of it; raises `UsageError`."""
     matcher = PersonaMatcher(known_personas(settings))
     persona = matcher.named(written)

@@ -65,6 +65,19 @@ class BadInputError(DispatchError):
     exit_code = 6
 
 
+class ContainerError(DispatchError):
+    """{problem}. {cure}
+
+    `cause` is the same words for the same trouble, as the cause of a failed run has to be.
+    """
+
+    exit_code = 5
+
+    @property
+    def cause(self) -> str:
+        return str(self.facts["cause"])
+
+
 class GitError(DispatchError):
     """git {command} failed in {place} (exit {code}): {output}"""
 

@@ -11,7 +11,7 @@ from dispatch.ports import Clock, MessageBus
 from dispatch.results import DecisionEscalator, ResultHandler, WorkflowEngine
 from dispatch.settings import Settings, load_settings
 from dispatch.store import Store, make_engine, require_current, upgrade
-from dispatch.workspaces import Repository, RepositoryCheck, WorktreeManager
+from dispatch.workspaces import ContainerOrchestrator, Repository, RepositoryCheck, WorktreeManager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class System:
     workflows: WorkflowEngine
     tick: Tick
     worktrees: WorktreeManager
+    containers: ContainerOrchestrator
     lessons: LessonsProvider
 
     def repository(self, project_id: ProjectId) -> Repository:
@@ -112,6 +113,7 @@ def wire(settings: Settings, store: Store, bus: MessageBus, *, goes_on: bool = F
     worktrees = WorktreeManager(
         worktrees_directory(settings), lambda project_id: _repository(store, settings, project_id)
     )
+    containers = ContainerOrchestrator(settings)
     dispatcher = Dispatcher(
         store,
         bus,
@@ -122,6 +124,7 @@ def wire(settings: Settings, store: Store, bus: MessageBus, *, goes_on: bool = F
         swarm=store.swarm,
         memory=store.memory,
         worktrees=worktrees,
+        containers=containers,
     )
     results = ResultHandler(store, bus, settings, go_on=(lambda: tick.go_on()) if goes_on else None)  # noqa: PLW0108 - made below
     tick = Tick(store, dispatcher, bus, settings, sweep=results.sweep, tend=workflows.tend)
@@ -134,6 +137,7 @@ def wire(settings: Settings, store: Store, bus: MessageBus, *, goes_on: bool = F
         workflows=workflows,
         tick=tick,
         worktrees=worktrees,
+        containers=containers,
         lessons=LessonsProvider(store, settings),
     )
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import uuid
@@ -30,6 +31,7 @@ from dispatch.models.settling import Settled
 from dispatch.results import judge
 from dispatch.settings import Settings
 from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, schema, upgrade
+from tests.podman import Podman, what_is_missing
 
 TEMPLATE = "dispatch_template"
 SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
@@ -46,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((number for number, start in enumerate(LONG) if name.startswith(start)), len(LONG))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """Refuse tests that import the Celery application: that opens the deployment of the working directory."""
+    if "workers.app" in sys.modules:
+        raise pytest.UsageError("A test module imports workers.app, which starts the servers of this checkout.")
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +90,22 @@ def database_url(servers: embedded.Servers, maintenance: Engine) -> Iterator[str
     yield _at(servers.database_url, name)
     with maintenance.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[Podman]:
+    """Given a container engine of this test process alone, with one small image."""
+    missing = what_is_missing()
+    if missing:
+        pytest.skip(f"no container engine: {missing}")
+    engine = Podman()
+    try:
+        trouble = engine.start()
+        if trouble:
+            pytest.skip(f"no container engine: {trouble}")
+        yield engine
+    finally:
+        engine.end()
 
 
 @pytest.fixture

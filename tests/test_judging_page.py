@@ -119,6 +119,14 @@ def pause(settings: Settings) -> str:
     return explain(situation(supply=replace(SUPPLY, projects=(paused,))))
 
 
+def role_pause(settings: Settings) -> str:
+    return explain(situation(supply=replace(SUPPLY, paused_roles={"qa": "It learns"})))
+
+
+def hold(settings: Settings) -> str:
+    return explain(situation(replace(BEAD, hold="cancelled by ada: Too early")))
+
+
 def bug(settings: Settings) -> str:
     filed = replace(BEAD, title="[auto-filed] KeyError", description=TRACEBACK, labels=("auto-filed",))
     return Router(settings).route(filed).reason
@@ -165,7 +173,9 @@ RULES: list[Callable[[Settings], str | None]] = [
     ping_pong,
     failures,
     spend,
+    hold,
     pause,
+    role_pause,
     bug,
     persona,
     busy,

@@ -27,7 +27,7 @@ from workers.loop_watch import LoopWatch, SteadyClock
 from workers.persistence import is_passing, write_patiently
 from workers.process_file import with_process, write_process
 from workers.recording import ActionRecorder
-from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group
+from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group, was_contained
 from workers.runners.base import PULSE_LIMIT
 from workers.soft_limit import SoftLimit
 from workers.spending import SpendingMeter
@@ -76,8 +76,8 @@ class Attempt:
         )
 
     @contextmanager
-    def heartbeat(self, stopping: Callable[[], bool]) -> Iterator[None]:
-        """Renew the lease while the block runs."""
+    def heartbeat(self, stopping: Callable[[], bool], was_called: Callable[[], bool]) -> Iterator[None]:
+        """Renew the lease while the block runs; see `RunHeartbeat`."""
         heartbeat = RunHeartbeat(
             self._system.store.running,
             self._run.id,
@@ -85,6 +85,7 @@ class Attempt:
             self.control,
             interval=self._system.settings.dispatch.heartbeat.total_seconds(),
             stopping=stopping,
+            was_called=was_called,
             each_look=self._look,
             each_beat=self._catch_up,
         )
@@ -132,6 +133,9 @@ class Attempt:
         identity = _identity(previous)
         if identity is not None and end_process_group(identity):
             log.warning("ended an agent that a dead worker left", run_id=str(previous.id))
+        contained = was_contained(self._system.runs_directory / str(previous.id))
+        if contained and self._system.containers.end_run(previous.id):
+            log.warning("removed a container that a dead worker left", run_id=str(previous.id))
         left = self._system.worktrees.salvage(previous.id, previous.project_id)
         return left if previous.writes_branch and self._run.writes_branch else None
 
@@ -150,7 +154,8 @@ class Attempt:
             control=self.control,
             on_event=lambda event: self._take(event, watch, limit),
             on_process=self._note_process,
-            pulse_limit=min(PULSE_LIMIT, self._system.settings.dispatch.lease.total_seconds()),
+            stop_grace=self._system.settings.dispatch.grace.total_seconds(),
+            pulse_limit=_pulse_limit(self._system.settings.dispatch.lease.total_seconds()),
         )
 
     def _take(self, event: AgentEvent, watch: Callable[[AgentEvent], None] | None, limit: SoftLimit) -> None:
@@ -300,6 +305,14 @@ class Attempt:
                 self._system.worktrees.remove(self._run)
         except Exception as error:  # noqa: BLE001 - the run is reported; its result must reach whoever waits
             log.warning("a workspace is left behind", run_id=str(self._run.id), cause=repr(error))
+
+
+def _pulse_limit(lease: float) -> float:
+    """Return after how many seconds without a renewal an agent ends: before its lease does, after the next heartbeat.
+
+    The settings have a lease longer than two heartbeats.
+    """
+    return min(max(PULSE_LIMIT, lease * 2 / 3), lease)
 
 
 def _identity(run: Run) -> ProcessIdentity | None:

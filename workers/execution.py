@@ -5,7 +5,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from dispatch.errors import DispatchError
+from dispatch.errors import ContainerError, DispatchError
 from dispatch.models.identity import IncarnationId, RunId
 from dispatch.models.messages import AgentEvent, TaskMessage
 from dispatch.models.outcome import Failed, Lost, Outcome, TimedOut
@@ -28,7 +28,10 @@ class StartRefusedError(DispatchError):
 
 
 class RunExecutor:
-    """Executes runs on behalf of one worker incarnation."""
+    """Executes runs on behalf of one worker incarnation.
+
+    `stopping` and `calls` are its `Identity`'s; where nobody listens for calls there are none.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class RunExecutor:
         *,
         incarnation_id: Callable[[], IncarnationId],
         stopping: Callable[[], bool],
+        calls: Callable[[], int] = lambda: 0,
         runner: str | None = None,
         watch: Callable[[AgentEvent], None] | None = None,
     ) -> None:
@@ -44,20 +48,35 @@ class RunExecutor:
         self._registry = registry
         self._incarnation_id = incarnation_id
         self._stopping = stopping
+        self._calls = calls
         self._runner = runner
         self._watch = watch
 
     def execute(self, message: TaskMessage) -> RunId:
         """Do a run to its end; when this returns its outcome is written. Raises `StartRefusedError`."""
         run_id = RunId(message.run_id)
+        was_called = self._listen()
         attempt = Attempt(self._system, self._start(run_id))
         with soft_limit() as limit:
-            with attempt.heartbeat(self._stopping):
+            with attempt.heartbeat(self._stopping, was_called):
                 taken = attempt.finish(self._outcome(attempt, limit))
             if not taken:
                 self._registry.end_idle_processes()
             attempt.clean_up()
         return run_id
+
+    def _listen(self) -> Callable[[], bool]:
+        """Return what tells whether the worker was called since it was asked last, or since now: before the run starts,
+        so that no call for it comes too early to be heard.
+        """
+        heard = self._calls()
+
+        def was_called() -> bool:
+            nonlocal heard
+            before, heard = heard, self._calls()
+            return heard != before
+
+        return was_called
 
     def _start(self, run_id: RunId) -> StartedRun:
         """Start the run. A database that is away refuses too: the run is as it was, and is handed over again."""
@@ -104,6 +123,8 @@ class RunExecutor:
 
 def _outcome_of_error(error: Exception, run_id: RunId) -> Outcome:
     """Say what an error around the agent means: a database that was away is nobody's failure."""
+    if isinstance(error, ContainerError):
+        return Failed(cause=error.cause, summary=str(error))
     if isinstance(error, DispatchError | OSError):
         return Failed(cause=type(error).__name__, summary=str(error))
     if is_passing(error):

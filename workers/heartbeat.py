@@ -13,7 +13,8 @@ from dispatch.store.running import Renewal
 from workers.runners import RunControl
 
 _LOOK_EVERY = 0.5
-"""Seconds between looks: at whether the worker ends, and at what is only worth writing of a run that lasts."""
+"""Seconds between looks: at whether the worker ends or was called, and at what is only worth writing of a run that
+lasts."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,9 @@ class RunHeartbeat:
     The start of the run gave it a whole lease, so the first renewal comes an interval later. Each one feeds the agent's
     guard. One that changes no row means that the run is not ours any more: the agent is ended. A database that is away
     is tried again; if it stays away, the guard ends the agent before the lease is over.
+
+    `stopping` tells whether the worker ends, `was_called` whether it was called since that was asked last: then a
+    renewal is due at once, so that what is asked of the run is known within a look, however long the interval is.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class RunHeartbeat:
         *,
         interval: float,
         stopping: Callable[[], bool],
+        was_called: Callable[[], bool],
         each_look: Callable[[], None],
         each_beat: Callable[[], None],
     ) -> None:
@@ -50,6 +55,7 @@ class RunHeartbeat:
         self._control = control
         self._interval = interval
         self._stopping = stopping
+        self._was_called = was_called
         self._each_look = each_look
         self._each_beat = each_beat
         self._ended = threading.Event()
@@ -72,6 +78,8 @@ class RunHeartbeat:
                     return
                 if self._stopping():
                     self._control.ask_to_stop(StopReason.HANDBACK)
+                if self._was_called():
+                    self._renew()
                 self._note(self._each_look)
             self._renew()
             self._note(self._each_beat)

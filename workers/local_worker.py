@@ -19,6 +19,7 @@ from dispatch.store import Store
 from dispatch.version import VERSION
 from dispatch.wiring import System, wire
 from workers.execution import RunExecutor
+from workers.housekeeping import Housekeeper
 from workers.membership import Membership
 from workers.process import Identity
 from workers.registry import RunnerRegistry
@@ -61,6 +62,7 @@ class LocalWorker:
             self.registry,
             incarnation_id=lambda: self._identity.incarnation_id,
             stopping=lambda: self._identity.stopping,
+            calls=lambda: self._identity.calls,
             runner=runner,
             watch=watch,
         )
@@ -101,12 +103,17 @@ class LocalWorker:
         self._bus.drain()
 
     def serve(self, stop: threading.Event) -> None:
-        """Tick until told to stop, or until this worker was taken for gone: then another one is to be made."""
+        """Tick and keep house until told to stop, or until this worker was taken for gone: then make another one."""
         interval = self.system.settings.dispatch.tick_interval.total_seconds()
-        while self._identity.incarnation_id == self._within:
-            self._bus.publish_nudge()
-            if stop.wait(interval):
-                return
+        housekeeper = Housekeeper(self.system)
+        housekeeper.begin()
+        try:
+            while self._identity.incarnation_id == self._within:
+                self._bus.publish_nudge()
+                if stop.wait(interval):
+                    return
+        finally:
+            housekeeper.end()
 
     def _pass_on(self) -> None:
         """Pass a wish for a tick on, if anybody is there to hear it."""

@@ -1,4 +1,4 @@
-"""Membership in the swarm: registers, heartbeats, hands back, leaves."""
+"""Membership in the swarm: registers, heartbeats, hears what is asked of its runs, hands back, leaves."""
 
 import threading
 from collections.abc import Callable
@@ -7,14 +7,20 @@ import structlog
 
 from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
+from dispatch.store.calling import Calls, listening
 from dispatch.wiring import System
 from workers.process import Identity
+
+_LISTEN_AGAIN = 5.0
+"""Seconds after which a worker that lost the session on which it is called opens another one."""
 
 log = structlog.get_logger(__name__)
 
 
 class Membership:
     """Keeps one worker registered from a thread of its main process.
+
+    One that has agents listens, in another thread, for calls to look at what is asked of their runs.
 
     `describe` says what the worker is as the incarnation it is given: one that was taken for gone becomes another.
     """
@@ -28,27 +34,67 @@ class Membership:
         self._is_registered = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="dispatch-membership", daemon=True)
+        self._listener: threading.Thread | None = None
+        self._handback: threading.Thread | None = None
+        self._calls: Calls | None = None
+        self._calls_lock = threading.Lock()
 
     def begin(self) -> None:
         """Register, then keep the registration fresh in the background; a database that is away is tried again."""
         self._try(self._beat)
         self._thread.start()
+        if self._describe(self._identity.incarnation_id).agents:
+            self._listener = threading.Thread(target=self._listen, name="dispatch-calls", daemon=True)
+            self._listener.start()
 
     def hand_back(self) -> None:
         """Take nothing new, and ask running agents to hand back. Called from a signal handler: it returns at once."""
         self._identity.stop()
-        threading.Thread(target=lambda: self._try(self._stop_taking), name="dispatch-handback", daemon=True).start()
+        self._handback = threading.Thread(
+            target=lambda: self._try(self._stop_taking), name="dispatch-handback", daemon=True
+        )
+        self._handback.start()
 
     def end(self) -> None:
-        """Leave the swarm. Where that fails, the others take this worker for gone when its lease is over."""
+        """Leave the swarm, once. Where that fails, the others take this worker for gone when its lease is over.
+
+        Runs that are still at work here are given back: call it when their processes have ended.
+        """
+        if self._ended.is_set():
+            return
         self._ended.set()
-        self._thread.join(timeout=5)
+        with self._calls_lock:
+            if self._calls is not None:
+                self._calls.interrupt()
+        for thread in filter(None, (self._thread, self._listener, self._handback)):
+            thread.join(timeout=5)
         self._try(self._leave)
 
     def _keep(self) -> None:
         interval = self._system().settings.dispatch.heartbeat.total_seconds()
         while not self._ended.wait(interval):
             self._try(self._beat)
+
+    def _listen(self) -> None:
+        while not self._ended.is_set():
+            self._try(self._hear_calls)
+            self._ended.wait(_LISTEN_AGAIN)
+
+    def _hear_calls(self) -> None:
+        """Pass calls on to the processes of this worker until it ends; first for what came before it listened."""
+        with listening(self._system().store.engine) as calls:
+            self._answer_on(calls)
+            try:
+                self._identity.call()
+                while not self._ended.is_set():
+                    if self._identity.incarnation_id in calls.wait():
+                        self._identity.call()
+            finally:
+                self._answer_on(None)
+
+    def _answer_on(self, calls: Calls | None) -> None:
+        with self._calls_lock:
+            self._calls = calls
 
     def _beat(self) -> None:
         if not self._is_registered:

@@ -22,9 +22,10 @@ class Identity:
     """
 
     _STOPPING = 16
+    _CALLS = slice(17, 25)
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, 17)
+        self._memory = mmap.mmap(-1, 25)
         self.renew()
 
     @property
@@ -43,6 +44,15 @@ class Identity:
     def stop(self) -> None:
         """Say in every process of the worker that it ends."""
         self._memory[self._STOPPING] = 1
+
+    @property
+    def calls(self) -> int:
+        """How often the worker was called to look at what is asked of its runs."""
+        return int.from_bytes(self._memory[self._CALLS], "little")
+
+    def call(self) -> None:
+        """Have every process of the worker look at once at what is asked of its runs. One thread alone may do so."""
+        self._memory[self._CALLS] = (self.calls + 1).to_bytes(8, "little")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.models.bead import Bead
 from dispatch.routing.means import choose_means
-from dispatch.settings import RunnerKind, RunnerSettings, Settings
+from dispatch.settings import Isolation, RunnerKind, RunnerSettings, Settings
 from dispatch.wiring import worktrees_directory
-from workers.runners import CommandRunner, LlmRunner, PythonRunner, Runner
+from dispatch.workspaces import ContainerOrchestrator
+from workers.runners import CommandRunner, Containment, LlmRunner, PythonRunner, Runner
 
 
 class RunnerRegistry:
@@ -68,7 +69,12 @@ class RunnerRegistry:
             return self._make_llm(name, configured, provider, env)
         config_file = self._settings.config_file
         base = config_file.parent if config_file is not None else self._settings.home.parent
-        return CommandRunner(configured.argv, env=env, pass_env=configured.env, base_directory=base)
+        containment = None
+        if configured.isolation is Isolation.CONTAINER:
+            containment = Containment(ContainerOrchestrator(self._settings))
+        return CommandRunner(
+            configured.argv, env=env, pass_env=configured.env, base_directory=base, containment=containment
+        )
 
     def _make_llm(self, name: str, configured: RunnerSettings, provider: str, env: Mapping[str, str]) -> Runner:
         endpoint = self._settings.providers.get(provider)

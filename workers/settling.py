@@ -1,6 +1,8 @@
 """What follows a run's end and touches git: the bead's branch, landing, worktrees to collect. The same on every bus."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import structlog
 
@@ -13,6 +15,7 @@ from dispatch.models.settling import Settled
 from dispatch.models.states import OPEN_RUN_STATES
 from dispatch.wiring import System
 from dispatch.workspaces import collect_scratch, land
+from dispatch.workspaces.processes import Finished
 
 POSTPONE = timedelta(seconds=30)
 """How long a landing waits when something is in its way that is not the work's fault."""
@@ -74,6 +77,7 @@ def _land_bead(system: System, bead: Bead) -> bool:
 
 def _try_landing(system: System, bead: Bead) -> LandingResult:
     settings = system.settings
+    timeout = settings.task_timeout(bead.project_id, "").total_seconds()
     if bead.head_sha is None:
         return NotNow(f"{bead.key} waits to land but has no commit; give it back with `dispatch adopt`.")
     try:
@@ -82,7 +86,8 @@ def _try_landing(system: System, bead: Bead) -> LandingResult:
             bead.head_sha,
             root=system.worktrees_directory,
             test_command=settings.project(bead.project_id).test_command,
-            timeout=settings.task_timeout(bead.project_id, "").total_seconds(),
+            timeout=timeout,
+            run_tests=_in_container(system, bead.project_id, timeout),
         )
     except DispatchError as error:
         return NotNow(f"Landing is not possible: {error}")
@@ -91,8 +96,18 @@ def _try_landing(system: System, bead: Bead) -> LandingResult:
         return NotNow(f"Landing broke ({type(error).__name__}: {error}); it is tried again, and the log has more.")
 
 
+def _in_container(system: System, project_id: ProjectId, timeout: float) -> Callable[[Path], Finished] | None:
+    """Return what runs a project's tests in a container, when it has an image to make one from."""
+    if not system.containers.has_image(project_id):
+        return None
+    command = system.settings.project(project_id).test_command
+    return lambda worktree: system.containers.run(project_id, worktree, command, timeout=timeout)
+
+
 def collect_worktrees(system: System) -> int:
     """Remove the worktrees of runs that have ended, keeping what they hold as commits; return how many.
+
+    The containers of such runs go first: nothing may write to what is being kept.
 
     A run's ref is deleted with its worktree, so each bead's branch is made to follow first: what the sweep settled,
     or what could not be followed at the time, is held by that ref alone.
@@ -104,8 +119,25 @@ def collect_worktrees(system: System) -> int:
             return False
         return run.state in OPEN_RUN_STATES or not _is_held(system, run)
 
+    _collect_containers(system)
     scratch = collect_scratch(system.worktrees_directory, keep)
     return len(system.worktrees.collect(keep)) + len(scratch)
+
+
+def _collect_containers(system: System) -> None:
+    """Remove the containers that crashed workers of this host left. An engine that is away keeps nothing else back."""
+    if not system.containers.is_used:
+        return
+
+    def keep(run_id: RunId) -> bool:
+        run = system.store.settling.find_run(run_id)
+        return run is not None and run.state in OPEN_RUN_STATES
+
+    try:
+        for container_id in system.containers.collect(keep):
+            log.warning("removed a container that a dead worker left", container=container_id[:12])
+    except DispatchError as error:
+        log.warning("containers were not collected", cause=str(error))
 
 
 def _is_held(system: System, run: Run) -> bool:

@@ -1,5 +1,6 @@
 """Celery's signals: a worker joins the swarm when it is ready, hands back when it is told to end, and leaves."""
 
+import atexit
 import os
 import socket
 import sys
@@ -52,6 +53,7 @@ def join(sender: Any, **_: Any) -> None:
     membership = Membership(system, identity, describe)
     _members.append(membership)
     membership.begin()
+    atexit.register(leave_at_exit, os.getpid())
     if describe(identity.incarnation_id).agents:
         threading.Thread(target=clear_away, name="dispatch-clear-away", daemon=True).start()
 
@@ -94,3 +96,9 @@ def leave(**_: Any) -> None:
     """End the membership when the worker has ended its tasks."""
     for membership in _members:
         membership.end()
+
+
+def leave_at_exit(worker_pid: int) -> None:
+    """End the membership after a cold shutdown, too, of which Celery sends no signal when it has ended the tasks."""
+    if os.getpid() == worker_pid:
+        leave()

@@ -11,12 +11,13 @@ import typer
 from dispatch import embedded
 from dispatch.cli import output
 from dispatch.cli.context import CommandContext
+from dispatch.cli.upkeep import longest_end
 from dispatch.embedded.file_lock import FileLock, read_pid
 from dispatch.embedded.home import EmbeddedHome
 from dispatch.errors import RefusedError
 
-_PATIENCE = 60.0
-"""Seconds; an `up` kills what has not ended long before."""
+_BEYOND_END = 5.0
+"""Seconds that an `up` gets beyond those after which it has killed whatever did not end."""
 _POLL_SECONDS = 0.1
 
 
@@ -27,8 +28,9 @@ def register(app: typer.Typer) -> None:
 
 def down(context: typer.Context) -> None:
     """End a running `dispatch up` of this home in good order, then stop the embedded servers at once."""
-    home = CommandContext.of(context).settings.home
-    pid = end_up(home)
+    settings = CommandContext.of(context).settings
+    home = settings.home
+    pid = end_up(home, longest_end(settings) + _BEYOND_END)
     if pid is not None:
         output.say(f"Ended dispatch up (process {pid}).")
     if embedded.down(home):
@@ -37,7 +39,7 @@ def down(context: typer.Context) -> None:
         output.say(f"Nothing runs in {home}.")
 
 
-def end_up(home: Path, patience: float = _PATIENCE) -> int | None:
+def end_up(home: Path, patience: float) -> int | None:
     """End the `dispatch up` of a home and wait for it; return its process id, or None when there was none.
 
     Raises RefusedError when it does not end within `patience` seconds.

@@ -9,16 +9,18 @@ from pathlib import Path
 from dispatch.cli.context import CommandContext
 from dispatch.dispatcher.checking import find_check
 from dispatch.embedders import make_embedder
-from dispatch.errors import DispatchError
+from dispatch.errors import ContainerError, DispatchError
+from dispatch.models.identity import ProjectId
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
 from dispatch.placing import Placer
 from dispatch.providers import check_providers
 from dispatch.routing import role_names
-from dispatch.settings import RunnerKind, Settings, format_duration, mask_password
+from dispatch.settings import Isolation, RunnerKind, Settings, format_duration, mask_password
 from dispatch.store import Store
 from dispatch.wiring import Addresses, require_broker, require_result_backend
 from dispatch.workflow.library import read_definitions
+from dispatch.workspaces import ContainerOrchestrator
 from dispatch.workspaces.repository import OpenRepository
 
 LATE_TICKS = 3
@@ -53,6 +55,7 @@ def examine(command: CommandContext) -> Iterator[Finding]:
     yield Finding("configuration", Health.OK, str(settings.config_file or "none; the defaults hold"))
     yield from _runners(settings)
     yield from _providers(settings)
+    yield from _containers(settings)
     yield from _readiness_check(settings)
     workflows = list(_workflows(settings))
     yield from workflows
@@ -87,6 +90,8 @@ def _runners(settings: Settings) -> Iterator[Finding]:
             yield Finding(part, Health.OK, f"an agent of dispatch's own, {runner.max_iterations} iterations a run")
         elif runner.kind is not RunnerKind.COMMAND:
             yield Finding(part, Health.OK, runner.target)
+        elif runner.isolation is Isolation.CONTAINER:
+            yield Finding(part, Health.OK, f"{runner.argv[0]} in the image of the project")
         elif _finds(runner.argv[0], base):
             yield Finding(part, Health.OK, runner.argv[0])
         else:
@@ -106,6 +111,29 @@ def _providers(settings: Settings) -> Iterator[Finding]:
             yield Finding(part, Health.BROKEN, health.told, cure)
         else:
             yield Finding(part, Health.OK, health.told)
+
+
+def _containers(settings: Settings) -> Iterator[Finding]:
+    """Look at the engine of this host and the images of the projects, when anything needs containers."""
+    containers = ContainerOrchestrator(settings)
+    if not containers.is_used:
+        return
+    try:
+        yield Finding("containers", Health.OK, str(containers.examine()))
+    except ContainerError as error:
+        yield Finding("containers", Health.BROKEN, error.facts["problem"], error.facts["cure"])
+        return
+    for name, project in settings.projects.items():
+        if project.image:
+            yield _image(containers, ProjectId(name))
+
+
+def _image(containers: ContainerOrchestrator, project_id: ProjectId) -> Finding:
+    part = f"image of {project_id}"
+    try:
+        return Finding(part, Health.OK, containers.examine_project(project_id))
+    except ContainerError as error:
+        return Finding(part, Health.BROKEN, error.facts["problem"], error.facts["cure"])
 
 
 def _readiness_check(settings: Settings) -> Iterator[Finding]:
@@ -207,7 +235,7 @@ def _project(project: Project, settings: Settings) -> Iterator[Finding]:
     if not wanted.test_command:
         cure = f"Set test_command of [projects.{project.id}]."
         yield Finding(part, Health.WARNING, "it has no test command, so work lands untested", cure)
-    elif not _finds(wanted.test_command[0], project.path):
+    elif not wanted.image and not _finds(wanted.test_command[0], project.path):
         cure = f"Install it, or correct test_command of [projects.{project.id}]."
         yield Finding(part, Health.BROKEN, f"its test program {wanted.test_command[0]!r} is not on PATH", cure)
     else:

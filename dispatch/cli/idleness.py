@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from dispatch.budget import bead_refusal
+from dispatch.dispatcher import role_for
 from dispatch.dispatcher.parking import obstacles
 from dispatch.models.bead import HUMAN_LABELS, NEVER_DISPATCHED_TYPES, Bead
 from dispatch.models.dispatching import Supply
@@ -34,6 +35,8 @@ def is_idle(store: Store, settings: Settings, chosen: Choice) -> bool:
 
 def _can_go(bead: Bead, supply: Supply, settings: Settings) -> bool:
     if bead.issue_type in NEVER_DISPATCHED_TYPES or HUMAN_LABELS & set(bead.labels):
+        return False
+    if bead.hold or role_for(bead.role_hint, bead.project_id, supply, settings) in supply.paused_roles:
         return False
     if bead_refusal(bead.usd, settings.project_caps(bead.project_id)) is not None:
         return False

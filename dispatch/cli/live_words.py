@@ -92,6 +92,17 @@ def _provider(words: str) -> Callable[[Mapping[str, Any], NameOf], str]:
     return lambda data, _: f"provider {data.get('provider')} {words}"
 
 
+def _role(words: str) -> Callable[[Mapping[str, Any], NameOf], str]:
+    def say(data: Mapping[str, Any], agent_name: NameOf) -> str:
+        return f"the role {data.get('role')} {_with_reason(words)(data, agent_name)}"
+
+    return say
+
+
+def _let_go_on(data: Mapping[str, Any], _: NameOf) -> str:
+    return f"was let go on by {data.get('by')}{f', as {role}' if (role := data.get('role')) else ''}"
+
+
 def _as_it_is(data: Mapping[str, Any], _: NameOf) -> str:
     return str(data.get("reason", ""))
 
@@ -103,6 +114,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "project.breaker_closed": _with_reason("goes on: its row of failures is forgotten"),
     "system.paused": _with_reason("everything is paused"),
     "system.resumed": _with_reason("everything goes on"),
+    "role.paused": _role("is paused"),
+    "role.resumed": _role("goes on"),
     "worker.registered": _worker("is ready"),
     "worker.left": _worker("left"),
     "worker.gone": _worker("is gone: it was not heard of any more"),
@@ -125,6 +138,8 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "bead.open": _opened,
     "bead.landing": _with_reason("done, waits to land"),
     "bead.triaged": _with_reason("goes to triage"),
+    "bead.held": _with_reason("is on hold"),
+    "bead.let_go_on": _let_go_on,
     "bead.kept": _with_reason("stays as it is", "status"),
     "bead.escalated": _escalated,
     "decision.made": _decided,

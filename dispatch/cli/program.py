@@ -12,6 +12,7 @@ import typer
 from dispatch.cli import (
     beads,
     configuring,
+    controlling,
     database,
     deciding,
     demo,
@@ -29,6 +30,7 @@ from dispatch.cli import (
     run,
     running,
     setup,
+    stopping,
     up,
     workflow,
 )
@@ -46,8 +48,10 @@ _GROUPS = (
     up,
     down,
     pausing,
+    stopping,
     beads,
     editing,
+    controlling,
     deciding,
     memory,
     lessons,

@@ -8,6 +8,7 @@ import typer
 from dispatch.cli import output
 from dispatch.cli.context import CommandContext
 from dispatch.cli.options import BeadArgument
+from dispatch.cli.wishes import interrupting
 from dispatch.context import one_line
 from dispatch.errors import RefusedError
 from dispatch.models.identity import BeadKey, RunId
@@ -81,7 +82,8 @@ def run(
     with CommandContext.of(context).system() as system:
         key = system.store.reading.resolve(bead)
         executor = cast(Executor, importlib.import_module(_EXECUTOR))
-        report = executor.run_bead(system, key, runner=runner, on_event=show_event)
+        with interrupting():
+            report = executor.run_bead(system, key, runner=runner, on_event=show_event)
         if not report.dispatched:
             raise RefusedError(
                 problem=f"{key} was not run: {report.reason.rstrip('.')}", cure=f"`dispatch why {key}` says more."

@@ -17,6 +17,7 @@ from dispatch.models.guarding import Spent
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES
+from dispatch.readiness.reasons import role_pause
 from dispatch.settings import DispatchMode, Settings, format_duration
 from dispatch.store import Store
 from dispatch.wiring import require_broker, require_result_backend
@@ -52,6 +53,7 @@ def _status_view(store: Store, settings: Settings, projects: list[Project]) -> d
     return {
         "state": system.state,
         "reason": system.reason,
+        "paused_roles": supply.paused_roles,
         "updated_at": system.updated_at,
         "tick_age_seconds": store.reading.tick_age(),
         "open_runs": store.dispatching.count_open_runs(),
@@ -103,6 +105,8 @@ def _write_status(view: dict[str, Any]) -> None:
     output.write(f"{view['state']}: {view['reason']}")
     output.write(f"last tick: {format_duration(age) + ' ago' if age is not None else 'never'}")
     output.write(f"open runs: {view['open_runs']}; agents: {agents['all']}, idle: {agents['idle']}")
+    for role, reason in sorted(view["paused_roles"].items()):
+        output.write(f"{role_pause(role, {role: reason})} `dispatch resume --role {role}` ends that.")
     if view["queues_without_consumer"]:
         output.write(
             f"no live worker consumes: {', '.join(view['queues_without_consumer'])} (`dispatch up` starts them)"

@@ -23,6 +23,14 @@ def members(session: int) -> list[psutil.Process]:
     return found
 
 
+def session_of_process(pid: int) -> int | None:
+    """Return the session that a process is in; None: there is no such process."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
 def kill_session(session: int) -> None:
     """End every process of a session at once, whatever process group it is in."""
     for process in members(session):

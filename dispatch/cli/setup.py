@@ -104,6 +104,7 @@ def configuration(
         f"test_command = {_list(command)}",
         '# landing = "merge"                # merge | none',
         '# default_role = "backend-engineer"  # of beads that ask for no role',
+        '# image = "name:tag"               # its tests, and runners with isolation = "container", work in it',
         "",
     ]
     shown = [line for agent in agents for line in _runner(agent)] or [

@@ -17,8 +17,8 @@ from pathlib import Path
 from dispatch.cli.sessions import SessionRecord, kill_session
 from dispatch.embedded.server_process import bound_log, open_log
 
-GRACE = 20.0
-"""Seconds that a program has to end in after SIGTERM."""
+BEYOND_GRACE = 15.0
+"""Seconds that a program has to end in after SIGTERM, besides the grace of its agents: to commit, report and leave."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before a program that died is started again: the first time, and at most."""
 LONG_LIFE = 60.0
@@ -111,7 +111,7 @@ class Supervisor:
     """Starts programs, starts them again when they die, and ends them.
 
     `directory` is where they run, `logs` where their output goes, `environment` all that they see of the environment.
-    `now` is a monotonic clock's seconds throughout.
+    `grace` is how many seconds a program has to end in after SIGTERM. `now` is a monotonic clock's seconds throughout.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Supervisor:
         logs: Path,
         environment: Mapping[str, str],
         record: SessionRecord,
-        grace: float = GRACE,
+        grace: float,
     ) -> None:
         self._leashed = {program.name: Leashed(program, logs / f"{program.name}.log") for program in programs}
         self._directory = directory

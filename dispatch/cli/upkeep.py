@@ -1,6 +1,7 @@
 """Runs a deployment on one host until it is told to end, has nothing left to do, or cannot go on."""
 
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,12 +16,13 @@ from dispatch.cli.live_view import LiveView
 from dispatch.cli.local_service import NAME as LOCAL
 from dispatch.cli.local_service import LocalService, Programs, serves_here
 from dispatch.cli.selection import Selection, SelectiveTicker
-from dispatch.cli.sessions import SessionRecord, kill_session
-from dispatch.cli.supervisor import GRACE, Supervisor
+from dispatch.cli.sessions import SessionRecord, kill_session, session_of_process
+from dispatch.cli.supervisor import BEYOND_GRACE, Supervisor
 from dispatch.cli.wishes import Wishes
 from dispatch.embedded import UpLock
 from dispatch.embedded.home import EmbeddedHome
 from dispatch.errors import RefusedError
+from dispatch.models.agent import Incarnation
 from dispatch.models.identity import ProjectId
 from dispatch.models.states import RunState
 from dispatch.rerouting import follow_configuration
@@ -65,7 +67,7 @@ def keep_up(
         wishes = stack.enter_context(Wishes())
         stack.enter_context(UpLock(settings.home))
         record = SessionRecord(EmbeddedHome.at(settings.home).run / "sessions", settings.home)
-        if record.end_leftovers(patience=GRACE + _FORCE_SECONDS):
+        if record.end_leftovers(patience=program_grace(settings) + _FORCE_SECONDS):
             view.tell("Ended what a killed `dispatch up` had left.")
         store = prepare_store(settings)
         stack.callback(store.close)
@@ -88,9 +90,20 @@ def keep_up(
             logs=settings.home / "logs",
             environment=environment,
             record=record,
+            grace=program_grace(settings),
         )
         upkeep = Upkeep(settings, store, view, wishes, supervisor, [program.name for program in agents])
         return upkeep.run(until_idle, ticker, attend)
+
+
+def program_grace(settings: Settings) -> float:
+    """Return the seconds that a program has to end in after SIGTERM: its agents' grace, and what follows it."""
+    return settings.dispatch.grace.total_seconds() + BEYOND_GRACE
+
+
+def longest_end(settings: Settings) -> float:
+    """Return the seconds within which an upkeep that was asked to end has ended: agents, settling, the rest, force."""
+    return 2 * (program_grace(settings) + _FORCE_SECONDS) + _SETTLE_SECONDS + _FORCE_SECONDS
 
 
 def _require_servers(settings: Settings) -> None:
@@ -244,12 +257,13 @@ class Upkeep:
         asked = self._wishes.count
         if asked:
             self._view.tell("Ending: agents hand back what they are at. Press Ctrl-C again to end at once.")
+        patience = program_grace(self._settings) + _FORCE_SECONDS
         self._supervisor.stop(self._agents)
-        in_peace = self._wait(lambda: not self._supervisor.alive(self._agents), GRACE + _FORCE_SECONDS, asked)
+        in_peace = self._wait(lambda: not self._supervisor.alive(self._agents), patience, asked)
         if in_peace:
             self._wait(self._is_settled, _SETTLE_SECONDS, asked)
             self._supervisor.stop()
-            in_peace = self._wait(lambda: not self._supervisor.alive(), GRACE + _FORCE_SECONDS, asked)
+            in_peace = self._wait(lambda: not self._supervisor.alive(), patience, asked)
         if not in_peace:
             self._force()
 
@@ -274,6 +288,8 @@ class Upkeep:
             return True
 
     def _force(self) -> None:
+        """End everything at once, and give back in the place of the workers what they had no time for."""
+        killed = self._own_workers()
         self._supervisor.kill()
         deadline = time.monotonic() + _FORCE_SECONDS
         while self._supervisor.alive() and time.monotonic() < deadline:
@@ -283,3 +299,22 @@ class Upkeep:
             session = self._supervisor.session_of(name)
             if session is not None:
                 kill_session(session)
+        try:
+            for worker in killed:
+                self._store.swarm.stop_taking(worker)
+                self._store.swarm.leave(worker)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+
+    def _own_workers(self) -> list[Incarnation]:
+        """Return the registered workers that run in the sessions of our programs; none while the database is away."""
+        sessions = {self._supervisor.session_of(name) for name in self._supervisor.alive()} - {None}
+        here = socket.gethostname()
+        try:
+            workers = self._store.swarm.workers()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            return []
+        return [worker for worker in workers if worker.host == here and session_of_process(worker.pid) in sessions]

@@ -27,6 +27,7 @@ def bead_view(bead: Bead) -> dict[str, Any]:
         "closed_at": bead.closed_at,
         "close_reason": bead.close_reason,
         "ready_from": bead.ready_from,
+        "hold": bead.hold,
         "hops": bead.hops,
         "failures": bead.failures,
         "head_sha": bead.head_sha,

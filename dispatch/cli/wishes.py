@@ -2,10 +2,23 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self
 
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """Have SIGTERM and a closed terminal interrupt the block like Ctrl-C: they raise KeyboardInterrupt in it."""
+    former = {number: signal.signal(number, signal.default_int_handler) for number in _ASKING}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 class Wishes:

@@ -9,6 +9,7 @@ from dispatch.models.agent import Agent
 from dispatch.models.dispatching import Candidate, Lane, Placement, Plan, Refusal, Supply
 from dispatch.models.identity import ProjectId
 from dispatch.models.routing import UNCLEAR_BUG
+from dispatch.readiness.reasons import role_pause
 from dispatch.routing import role_of_persona
 from dispatch.settings import Settings, normal_name
 
@@ -20,7 +21,8 @@ def lanes(supply: Supply, settings: Settings, limit: int | None = None) -> list[
     """Say which stretches of the dispatch index a round looks at: a busy role hides nobody, and none is read in vain.
 
     For each project that is not paused, one lane a role (and alias) with idle agents, one for the beads that name no
-    role, and one for the bugs that nothing sorts. None of them is longer than the agents it could feed.
+    role, and one for the bugs that nothing sorts. None of them is longer than the agents it could feed, and there is
+    none for a role that is paused.
     """
     if supply.paused:
         return []
@@ -28,7 +30,7 @@ def lanes(supply: Supply, settings: Settings, limit: int | None = None) -> list[
     for project in supply.projects:
         if project.paused:
             continue
-        for role in sorted({role for agent in supply.agents for role in agent.roles}):
+        for role in sorted({role for agent in supply.agents for role in _going(agent, supply)}):
             able = sum(role in agent.roles for agent in supply.agents)
             for hint in (role, *map(normal_name, settings.role(role).aliases)):
                 found.append(Lane(project_id=project.id, hint=hint, role=role, limit=_least(able, limit)))
@@ -40,9 +42,15 @@ def _unhinted_lanes(project_id: ProjectId, supply: Supply, settings: Settings, l
     """Yield the lanes of beads that name no role, for those whom somebody idle can take."""
     for hint in ("", UNCLEAR_BUG):
         role = role_for(hint, project_id, supply, settings)
-        able = sum(role is None or role in agent.roles for agent in supply.agents)
-        if able:
+        able = sum(bool(_going(agent, supply)) if role is None else role in agent.roles for agent in supply.agents)
+        if able and role not in supply.paused_roles:
             yield Lane(project_id=project_id, hint=hint, role=role, limit=_least(able, limit))
+
+
+def _going(agent: Agent, supply: Supply) -> Sequence[str]:
+    """Return the roles in which an agent may begin something now."""
+    paused = supply.paused_roles
+    return [role for role in agent.roles if role not in paused] if paused else agent.roles
 
 
 def role_for(hint: str, project_id: ProjectId, supply: Supply, settings: Settings) -> str | None:
@@ -71,9 +79,10 @@ def fallback_lanes(looked_at: Sequence[Lane]) -> list[Lane]:
 
 
 def answered_hints(supply: Supply, settings: Settings) -> frozenset[str]:
-    """Return the hints that live workers answer, busy or not: they are waited for."""
-    aliases = (normal_name(alias) for role in supply.served_roles for alias in settings.role(role).aliases)
-    return supply.served_roles | {"", UNCLEAR_BUG, *aliases}
+    """Return the hints that live workers answer, busy or not, and those of paused roles: they are waited for."""
+    roles = supply.served_roles | supply.paused_roles.keys()
+    aliases = (normal_name(alias) for role in roles for alias in settings.role(role).aliases)
+    return roles | {"", UNCLEAR_BUG, *aliases}
 
 
 def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, limit: int | None = None) -> Plan:
@@ -91,7 +100,7 @@ def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, 
     for candidate in sorted(candidates, key=_dispatch_order):
         if limit is not None and len(placements) >= limit:
             break
-        seat = _first_seat(idle, candidate.lane.role, in_use, settings, models)
+        seat = _first_seat(idle, candidate.lane.role, in_use, supply, settings, models)
         if seat is None:
             continue
         if isinstance(seat, str):
@@ -166,14 +175,19 @@ def _dispatch_order(candidate: Candidate) -> tuple[int, float, str]:
 
 
 def _first_seat(
-    idle: Sequence[Agent], wanted: str | None, in_use: Counter[str], settings: Settings, models: ModelSupply
+    idle: Sequence[Agent],
+    wanted: str | None,
+    in_use: Counter[str],
+    supply: Supply,
+    settings: Settings,
+    models: ModelSupply,
 ) -> tuple[Agent, str] | str | None:
     """Return the first agent that may work, and in which role; else what is in the way, or None when nobody is able."""
     in_the_way = None
     for agent in idle:
         for role in agent.roles if wanted is None else (wanted,):
             if role in agent.roles:
-                cap = _cap(role, in_use, settings) or models.obstacle(role)
+                cap = role_pause(role, supply.paused_roles) or _cap(role, in_use, settings) or models.obstacle(role)
                 if cap is None:
                     return agent, role
                 in_the_way = in_the_way or cap

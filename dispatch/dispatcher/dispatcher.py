@@ -89,8 +89,9 @@ class Dispatcher:
 
     Beads go to a human by the `escalator`, and are begun in `workflows` before each dispatch.
     Whether a project may be worked on, the `built_in_checks`, the function of the setting `readiness_check`, and the
-    one given here are asked. `workflows`, `swarm`, `memory` and `worktrees` can be had from it by who has it; none of
-    them, nor the time, is needed to dispatch, since the store keeps all of it: a clock is given to the store.
+    one given here are asked. `workflows`, `swarm`, `memory`, `worktrees` and `containers` can be had from it by who has
+    it; none of them, nor the time, is needed to dispatch, since the store keeps all of it: a clock is given to the
+    store.
     """
 
     def __init__(
@@ -106,12 +107,14 @@ class Dispatcher:
         swarm: Any = None,
         memory: Any = None,
         worktrees: Any = None,
+        containers: Any = None,
     ) -> None:
         self._store = store.dispatching
         self._bus = bus
         self._settings = settings
         self._escalator = escalator
-        self.workflows, self.swarm, self.memory, self.worktrees = workflows, swarm, memory, worktrees
+        self.workflows, self.swarm, self.memory = workflows, swarm, memory
+        self.worktrees, self.containers = worktrees, containers
         named = settings.guards.readiness_check
         own = (NamedCheck(named) if named else None, readiness_check)
         self._checker = ReadinessChecker(lambda: store.guarding, (*built_in_checks, *filter(None, own)))

@@ -91,6 +91,8 @@ class Bead:
     """When it was first there for an agent of its role to take, deferral and cooldown aside."""
     blocked: bool = False
     ready_from: datetime | None = None
+    hold: str = ""
+    """Who cancelled it, and why: until somebody lets it go on, no agent is given it. Empty: it is not on hold."""
     refusal: str = ""
     """Why the last tick that looked at the bead did not dispatch it, in one sentence."""
     head_sha: str | None = None

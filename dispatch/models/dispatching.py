@@ -40,8 +40,9 @@ class Supply:
 
     `served_roles` are those of any fresh incarnation, busy ones included, and `agents_by_role` the number of agents
     that serve each; `open_by_role` and `open_by_project` count open runs, `wanted` the wishes for a tick so far, and
-    `noted` is what the round before noted. `now` is the moment of the look; `readiness`, `failing` and `spent` (today)
-    are what the guards of projects know then. `providers` is what is remembered of those of models.
+    `noted` is what the round before noted. `paused_roles` has the reason of each. `now` is the moment of the look;
+    `readiness`, `failing` and `spent` (today) are what the guards of projects know then. `providers` is what is
+    remembered of those of models.
     """
 
     agents: tuple[Agent, ...]
@@ -53,6 +54,7 @@ class Supply:
     noted: frozenset[StatusNote] = frozenset()
     paused: bool = False
     pause_reason: str = ""
+    paused_roles: Mapping[str, str] = field(default_factory=dict)
     wanted: int = 0
     now: datetime = NEVER
     readiness: Mapping[ProjectId, CheckedReadiness] = field(default_factory=dict)

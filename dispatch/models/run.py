@@ -130,3 +130,20 @@ def progress_key(action_type: str, action_data: Mapping[str, object]) -> str:
 def canonical_json(data: Mapping[str, object]) -> str:
     """Return the one JSON text of the data; what JSON does not know is written as text."""
     return json.dumps(data, sort_keys=True, default=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedRuns:
+    """What became of open runs: taken back before they started, or running, and asked to stop by now."""
+
+    withdrawn: int = 0
+    running: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.withdrawn or self.running)
+
+    def __add__(self, other: "StoppedRuns") -> "StoppedRuns":
+        return StoppedRuns(withdrawn=self.withdrawn + other.withdrawn, running=self.running + other.running)
+
+
+NOTHING_STOPPED = StoppedRuns()

@@ -88,6 +88,8 @@ class StopReason(StrEnum):
     """Why a running agent is asked to end; what its run then reports depends on it."""
 
     CANCEL = "cancel"
+    STOP = "stop"
+    """The whole system, or its project, is stopped."""
     CLOSED_BY_HAND = "closed by hand"
     DEADLINE = "deadline"
     HANDBACK = "handback"

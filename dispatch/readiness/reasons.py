@@ -1,6 +1,6 @@
 """Why a bead is not going, in one sentence: what `dispatch why` says. Source: SPEC, "Dispatch"."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,6 +55,7 @@ def _reasons(situation: Situation) -> Iterator[str]:
     """Ask in the order of SPEC, "Dispatch": first whether it is ready at all, then what a ready bead passes."""
     for rule in (
         _status,
+        _held,
         _blocked,
         _deferred,
         _paused,
@@ -64,6 +65,7 @@ def _reasons(situation: Situation) -> Iterator[str]:
         _cooling,
         lambda found: found.breaker,
         lambda found: found.spent,
+        _role_paused,
         _agents,
         _gathering,
         _caps,
@@ -91,6 +93,13 @@ def _status(situation: Situation) -> str | None:
             return "It was deleted."
         case other:
             return f"Its status is {other}; only open beads are dispatched."
+
+
+def _held(situation: Situation) -> str | None:
+    bead = situation.bead
+    if not bead.hold:
+        return None
+    return f"It is on hold: {bead.hold.rstrip().rstrip('.')}; `dispatch retry {bead.key}` lets it go on."
 
 
 def _never(situation: Situation) -> str | None:
@@ -150,6 +159,19 @@ def _paused(situation: Situation) -> str | None:
         if project.id == situation.bead.project_id and project.paused:
             return _sentence(f"The project {project.id} is paused: {project.pause_reason or 'no reason given'}")
     return None
+
+
+def _role_paused(situation: Situation) -> str | None:
+    paused, role = situation.supply.paused_roles, situation.role
+    if role is None:
+        served = situation.supply.served_roles
+        return "All roles that live workers serve are paused." if served and served <= paused.keys() else None
+    return role_pause(role, paused)
+
+
+def role_pause(role: str, paused: Mapping[str, str]) -> str | None:
+    """Say that a role is one of those that are `paused`, and why; None: it is not."""
+    return _sentence(f"The role {role} is paused: {paused[role] or 'no reason given'}") if role in paused else None
 
 
 def _agents(situation: Situation) -> str | None:

@@ -1,5 +1,6 @@
 """The configuration: dispatch.toml < environment (DISPATCH_*) < flags; frozen, read once by `load_settings`."""
 
+from dispatch.settings.containers import ContainerSettings
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, format_duration, parse_duration
 from dispatch.settings.fields import EVIDENCE_FLAGS, normal_name
 from dispatch.settings.lessons import LessonSettings
@@ -20,7 +21,7 @@ from dispatch.settings.model import (
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
 from dispatch.settings.projects import Landing, ProjectCapSettings, ProjectSettings
 from dispatch.settings.providers import ModelLimits, ProviderKind, ProviderSettings
-from dispatch.settings.runners import RunnerKind, RunnerSettings, Workspace
+from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings, Workspace
 from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
 
@@ -29,10 +30,12 @@ __all__ = [
     "EVIDENCE_FLAGS",
     "BugEvidenceSettings",
     "CapSettings",
+    "ContainerSettings",
     "DispatchMode",
     "DispatchSettings",
     "Fallback",
     "GuardSettings",
+    "Isolation",
     "Landing",
     "LessonSettings",
     "ModelLimits",

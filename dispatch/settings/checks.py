@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dispatch.settings.addresses import is_amqp
+from dispatch.settings.container_checks import container_contradictions
 from dispatch.settings.durations import format_duration
 from dispatch.settings.fields import normal_name
 from dispatch.settings.finding import Finding
@@ -42,6 +43,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _aliases(settings)
     yield from _workers(settings)
     yield from _projects(settings)
+    yield from container_contradictions(settings)
     yield from _bug_evidence(settings)
 
 
@@ -60,6 +62,14 @@ def _times(settings: Settings) -> Iterator[Finding]:
             f"the lease ({format_duration(lease)}) is not longer than two heartbeats ({format_duration(heartbeat)} "
             "each), so that one late heartbeat would lose a healthy run",
             f"Make the lease longer than {format_duration(2 * heartbeat)}, or the heartbeat shorter.",
+        )
+    grace, hard_grace = settings.dispatch.grace, settings.dispatch.hard_grace
+    if grace >= hard_grace:
+        yield Finding(
+            ("dispatch", "grace"),
+            f"the grace ({format_duration(grace)}) is not shorter than hard_grace ({format_duration(hard_grace)}), so "
+            "that the process that is to commit the work of an agent at its limit would be killed before",
+            "Make the grace shorter, or hard_grace longer.",
         )
     for key in ("cooldown", "provider_cooldown"):
         first, longest = getattr(settings.guards, key)

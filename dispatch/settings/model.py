@@ -10,6 +10,7 @@ from typing import Any, Self
 from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from dispatch.settings.containers import ContainerSettings
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT
 from dispatch.settings.fields import (
     Arguments,
@@ -64,10 +65,10 @@ class ReadinessMode(StrEnum):
 class DispatchSettings(Section):
     """Times of the protocol. `max_running` caps the runs at once in the whole system; 0: as many as there are agents.
 
-    `hard_grace` is how long after the task timeout Celery ends the pool process by force; `republish_after` how long
-    a run that was handed over may stay without a start before its message is taken for lost, doubled each time. With
-    `dispatch_after_settle` the settlers and landers themselves dispatch what they made possible; without it only
-    tickers dispatch.
+    `grace` is how long an agent that was asked to stop may take to end before it is killed, `hard_grace` how long after
+    the task timeout Celery ends the pool process by force; `republish_after` how long a run that was handed over may
+    stay without a start before its message is taken for lost, doubled each time. With `dispatch_after_settle` the
+    settlers and landers themselves dispatch what they made possible; without it only tickers dispatch.
 
     A bead that asks for a role which nobody serves goes to any agent after `role_wait`, unless `fallback` is to wait;
     0 means at once, "never" never.
@@ -76,6 +77,7 @@ class DispatchSettings(Section):
     dispatch_mode: DispatchMode = DispatchMode.QUEUE
     tick_interval: PositiveDuration = timedelta(seconds=5)
     task_timeout: PositiveDuration = DEFAULT_TASK_TIMEOUT
+    grace: PositiveDuration = timedelta(seconds=5)
     hard_grace: PositiveDuration = timedelta(seconds=60)
     heartbeat: PositiveDuration = timedelta(seconds=10)
     lease: PositiveDuration = timedelta(seconds=45)
@@ -194,6 +196,7 @@ class Settings(BaseSettings):
     sessions: SessionSettings = SessionSettings()
     lessons: LessonSettings = LessonSettings()
     workflows: WorkflowSettings = WorkflowSettings()
+    containers: ContainerSettings = ContainerSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
     providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
     runners: Mapping[str, RunnerSettings] = Field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from dispatch.settings.containers import Memory
 from dispatch.settings.fields import Arguments, Dollars, OptionalDuration, Section, refusal
 from dispatch.settings.workflows import WorkflowChoice
 
@@ -38,6 +39,10 @@ class ProjectSettings(Section):
     """What the configuration says of a project; all of it has defaults, so that an unlisted project works.
 
     `caps` that are given here hold instead of those of all projects.
+
+    With an `image` the project's tests, and agents whose runner asks for it, run in containers made from it: without a
+    network unless `network` is true, with at most `memory` (bytes, or "2g"), `cpus` and `pids` (processes and
+    threads). 0: no limit.
     """
 
     path: Path | None = None
@@ -49,3 +54,8 @@ class ProjectSettings(Section):
     task_timeout: OptionalDuration = None
     workflows: WorkflowChoice = WorkflowChoice.LABELLED
     caps: ProjectCapSettings = ProjectCapSettings()
+    image: str = ""
+    network: bool = False
+    memory: Memory = 2 << 30
+    cpus: float = Field(default=2.0, ge=0)
+    pids: int = Field(default=256, ge=0)

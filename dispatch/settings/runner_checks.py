@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 from dispatch.settings.finding import Finding
 from dispatch.settings.providers import limits_given
-from dispatch.settings.runners import RunnerKind, RunnerSettings
+from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings
+
+_CONTAINABLE = (RunnerKind.COMMAND,)
+"""The kinds that honour `isolation`: one that does not must refuse it, and never run without."""
 
 
 def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding]:
@@ -21,6 +24,12 @@ def runner_contradictions(name: str, runner: RunnerSettings) -> Iterator[Finding
         yield from _of_command(name, runner)
     elif runner.kind is RunnerKind.PYTHON:
         yield from _of_python(name, runner)
+    if runner.isolation is Isolation.CONTAINER and runner.kind not in _CONTAINABLE:
+        yield Finding(
+            (*table, "isolation"),
+            f'the {runner.kind} runner "{name}" cannot work in a container',
+            'Write a runner of kind "command" for a program in the image.',
+        )
     yield from _variables(name, runner)
 
 

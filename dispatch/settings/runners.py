@@ -21,6 +21,13 @@ class Workspace(StrEnum):
     EMPTY = "empty"
 
 
+class Isolation(StrEnum):
+    """What is between an agent and the worker's host: nothing but its environment, or a container of its project."""
+
+    NONE = "none"
+    CONTAINER = "container"
+
+
 class RunnerSettings(ModelLimits):
     """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
 
@@ -28,7 +35,8 @@ class RunnerSettings(ModelLimits):
 
     `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
     the project needs no worktree: its `workspace` may be `empty`. A function may share its process with
-    `runs_per_process` - 1 other runs, one after the other.
+    `runs_per_process` - 1 other runs, one after the other. With `isolation = "container"` a command runs in a container
+    made from the image of the run's project, and nowhere else.
     """
 
     kind: RunnerKind
@@ -37,3 +45,4 @@ class RunnerSettings(ModelLimits):
     env: Arguments = ()
     workspace: Workspace = Workspace.WORKTREE
     runs_per_process: int = Field(default=1, ge=1)
+    isolation: Isolation = Isolation.NONE

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 from dispatch.models.identity import IncarnationId
 from dispatch.ports import Clock
 from dispatch.store.clock import DatabaseClock, FixedClock
+from dispatch.store.controlling import ControlRecords
 from dispatch.store.decisions import DecisionRecords
 from dispatch.store.dispatching import DispatchRecords
 from dispatch.store.edits import EditRecords
@@ -51,6 +52,7 @@ class Store:
         self.imports = ImportRecords(self.units)
         self.edits = EditRecords(self.units)
         self.decisions = DecisionRecords(self.units)
+        self.control = ControlRecords(self.units)
         self.reading = ReadingRecords(self.units)
         self.dispatching = DispatchRecords(self.units, lease, within)
         self.guarding = GuardRecords(self.units)

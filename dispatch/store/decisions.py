@@ -55,6 +55,12 @@ class DecisionRecords:
                     return records.decision(row)
         raise RefusedError(problem=f"{key} waits for no decision", cure="See `dispatch inbox`.")
 
+    def open_about(self, key: BeadKey) -> Decision | None:
+        """Return the decision that a bead waits for; None: there is none."""
+        with self._units.read() as tx:
+            row = asking.open_row_about(tx, key)
+        return records.decision(row) if row is not None else None
+
     def inbox(self, project_id: ProjectId | None = None) -> list[InboxEntry]:
         """Return the open decisions, of one project or of all, in no particular order."""
         mine = [_DECISIONS.c.project_id == project_id] if project_id is not None else []

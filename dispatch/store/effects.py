@@ -25,6 +25,7 @@ WITH moved AS (
         head_sha = COALESCE(:head_sha, head_sha),
         landing_from = CASE WHEN :to_land THEN NULL ELSE landing_from END,
         closed_by_us = closed_by_us OR :closes,
+        hold = CASE WHEN :closes THEN '' ELSE hold END,
         closed_at = COALESCE(:closed_at, closed_at),
         close_reason = COALESCE(:close_reason, close_reason),
         changes = COALESCE(:changes, changes),

@@ -109,6 +109,11 @@ SELECT is_over FROM before
 """
 )
 _PAUSE = written("UPDATE ticker SET paused = :paused, pause_reason = :reason, wanted = wanted + 1")
+_PAUSE_ROLE = written(
+    "UPDATE ticker SET paused_roles = paused_roles || jsonb_build_object(CAST(:role AS text), CAST(:reason AS text)),"
+    " wanted = wanted + 1"
+)
+_RESUME_ROLE = written("UPDATE ticker SET paused_roles = paused_roles - CAST(:role AS text), wanted = wanted + 1")
 _SPENT = written("SELECT project_id, usd, tokens_in, tokens_out FROM spending WHERE day = CAST(:day AS date)")
 _READINESS = written("SELECT * FROM readiness WHERE project_id = :project AND checked_at IS NOT NULL")
 
@@ -123,6 +128,12 @@ def note_outcome(tx: Transaction, run: Run, *, failing: bool) -> None:
         tx.run(_LENGTHEN_ROW, project=run.project_id, cause=cause, now=tx.given)
     elif failing and ends_row(run.outcome):
         tx.run(_END_ROW, project=run.project_id)
+
+
+def pause(tx: Transaction, paused: bool, reason: str) -> None:
+    """Pause the whole system, or let it go on."""
+    tx.run(_PAUSE, paused=paused, reason=reason if paused else "")
+    history.add_event(tx, "system.paused" if paused else "system.resumed", reason=reason)
 
 
 class GuardRecords:
@@ -179,8 +190,13 @@ class GuardRecords:
     def set_paused(self, paused: bool, reason: str = "") -> None:
         """Pause the whole system (nothing is dispatched; what runs goes on), or let it go on."""
         with self._units.begin() as tx:
-            tx.run(_PAUSE, paused=paused, reason=reason if paused else "")
-            history.add_event(tx, "system.paused" if paused else "system.resumed", reason=reason)
+            pause(tx, paused, reason)
+
+    def set_role_paused(self, role: str, paused: bool, reason: str = "") -> None:
+        """Pause a role everywhere (no run of it begins; pending ones are taken back), or let it go on."""
+        with self._units.begin() as tx:
+            tx.run(_PAUSE_ROLE if paused else _RESUME_ROLE, role=role, reason=reason)
+            history.add_event(tx, "role.paused" if paused else "role.resumed", role=role, reason=reason)
 
     def charge(self, spending: RunSpending) -> bool:
         """Add what a run used since it was charged last to its bead and its project's day; tell if the bead is over.

@@ -10,6 +10,7 @@ from dispatch.errors import NotFoundError, RefusedError
 from dispatch.models.identity import ProjectId
 from dispatch.models.project import Project
 from dispatch.store import history, records, schema
+from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 
 _PROJECTS = schema.projects
@@ -63,16 +64,8 @@ class ProjectRecords:
     def set_paused(self, project_id: ProjectId, paused: bool, reason: str = "") -> None:
         """Pause a project (nothing of it is dispatched; its pending runs are taken back), or let it go on."""
         with self._units.begin() as tx:
-            changed = tx.connection.execute(
-                _PROJECTS.update()
-                .where(_PROJECTS.c.id == project_id)
-                .values(paused=paused, pause_reason=reason if paused else "")
-                .returning(_PROJECTS.c.id)
-            ).one_or_none()
-            if changed is not None:
-                kind = "project.paused" if paused else "project.resumed"
-                history.add_event(tx, kind, project_id=project_id, reason=reason)
-        if changed is None:
+            changed = pause(tx, project_id, paused, reason)
+        if not changed:
             self.get(project_id)
 
     def count(self) -> int:
@@ -81,3 +74,16 @@ class ProjectRecords:
 
     def _row(self, connection: Any, project_id: ProjectId) -> Any:
         return connection.execute(select(_PROJECTS).where(_PROJECTS.c.id == project_id)).one_or_none()
+
+
+def pause(tx: Transaction, project_id: ProjectId, paused: bool, reason: str) -> bool:
+    """Pause a project, or let it go on; False when there is none of that id."""
+    changed = tx.connection.execute(
+        _PROJECTS.update()
+        .where(_PROJECTS.c.id == project_id)
+        .values(paused=paused, pause_reason=reason if paused else "")
+        .returning(_PROJECTS.c.id)
+    ).one_or_none()
+    if changed is not None:
+        history.add_event(tx, "project.paused" if paused else "project.resumed", project_id=project_id, reason=reason)
+    return changed is not None

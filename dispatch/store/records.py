@@ -49,6 +49,7 @@ def bead(row: Row[Any]) -> Bead:
         ready_since=row.ready_since,
         blocked=row.blocked,
         ready_from=row.ready_from,
+        hold=row.hold,
         refusal=row.refusal,
         head_sha=row.head_sha,
         hops=row.hops,

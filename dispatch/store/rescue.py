@@ -10,9 +10,8 @@ from sqlalchemy import case, exists, func, literal, or_, select, update
 
 from dispatch.models.dispatching import Handover, Pulse
 from dispatch.models.identity import ProjectId, RunId, StepId
-from dispatch.models.outcome import Cancelled, Lost, TimedOut
-from dispatch.models.states import AgentEvent, RunEvent, RunState, StopReason
-from dispatch.store import guard, history, records, schema
+from dispatch.models.states import AgentEvent, RunState, StopReason
+from dispatch.store import expiring, guard, history, schema, stopping
 from dispatch.store.claiming import task_message
 from dispatch.store.settling import withdraw
 from dispatch.store.transaction import Transaction
@@ -97,7 +96,9 @@ class RescueRecords:
         return [row.node for row in rows]
 
     def withdraw_unstartable(self, *, max_publishes: int, backoff: timedelta, lease: timedelta) -> list[RunId]:
-        """Take back pending runs whose project is paused, whose role nobody serves, or that nobody started in time."""
+        """Take back pending runs whose project or role is paused, whose role nobody serves, or that nobody started in
+        time.
+        """
         with self._units.read() as tx:
             rows = tx.connection.execute(_unstartable(tx, max_publishes, backoff, lease)).all()
         taken = []
@@ -137,40 +138,14 @@ class RescueRecords:
         """Ask running agents to stop that are past their deadline by more than `slack`."""
         with self._units.begin() as tx:
             tx.lock_tick()
-            rows = guard.move(
-                tx.connection,
-                _RUNS,
-                RunEvent.ASK_TO_STOP,
-                _RUNS.c.deadline_at <= tx.now() - slack,
-                _RUNS.c.stop_reason.is_(None),
-                values={"stop_reason": StopReason.DEADLINE},
-            )
-            for row in rows:
-                history.add_run_event(tx, "run.asked_to_stop", records.run(row), reason=StopReason.DEADLINE)
+            rows = stopping.ask_to_stop(tx, StopReason.DEADLINE, _RUNS.c.deadline_at <= tx.now() - slack)
         return [RunId(row.id) for row in rows]
 
     def expire_leases(self) -> list[RunId]:
         """Report running runs whose lease ended: timed out, cancelled where a stop was asked, else lost."""
         with self._units.begin() as tx:
             tx.lock_tick()
-            over = tx.connection.execute(
-                select(_RUNS, (_RUNS.c.deadline_at <= tx.now()).label("late"))
-                .where(guard.within(_RUNS.c.state, [RunState.RUNNING]), _RUNS.c.lease_until <= tx.now())
-                .with_for_update(skip_locked=True)
-                .limit(_BATCH)
-            ).all()
-            for row in over:
-                outcome = _outcome_of_lost(row)
-                moved = guard.move_one(
-                    tx.connection,
-                    _RUNS,
-                    RunEvent.EXPIRE,
-                    _RUNS.c.id == row.id,
-                    values={"outcome": outcome.model_dump(), "reported_at": tx.now(), "token": None},
-                )
-                if moved is not None:
-                    history.add_run_event(tx, "run.expired", records.run(moved), outcome=outcome.kind)
-        return [RunId(row.id) for row in over]
+            return expiring.expire(tx, _RUNS.c.lease_until <= tx.now(), limit=_BATCH)
 
     def stale_landings(self, patience: timedelta) -> list[ProjectId]:
         """Return projects with work that waits to land and was not asked for within `patience`; note the asking."""
@@ -205,22 +180,17 @@ def _unstartable(tx: Transaction, max_publishes: int, backoff: timedelta, lease:
     )
     patience = backoff * func.power(2, _RUNS.c.publishes - 1)
     worn_out = (_RUNS.c.publishes >= max_publishes) & (_RUNS.c.published_at <= tx.now() - patience)
+    role_paused = _TICKER.c.paused_roles.has_key(_RUNS.c.role)
     why = case(
         (projects.c.paused, "The project is paused."),
+        (role_paused, func.concat("The role ", _RUNS.c.role, " is paused.")),
         (~serving, func.concat("No live worker serves the role ", _RUNS.c.role, ".")),
         else_="No worker started it, though it was handed over again and again.",
     )
     return (
         select(_RUNS, why.label("why"))
         .join(projects, projects.c.id == _RUNS.c.project_id)
-        .where(guard.within(_RUNS.c.state, [RunState.PENDING]), or_(projects.c.paused, ~serving, worn_out))
+        .join(_TICKER, literal(True))
+        .where(guard.within(_RUNS.c.state, [RunState.PENDING]), or_(projects.c.paused, role_paused, ~serving, worn_out))
         .limit(_BATCH)
     )
-
-
-def _outcome_of_lost(row: Any) -> TimedOut | Cancelled | Lost:
-    if row.late or row.stop_reason == StopReason.DEADLINE:
-        return TimedOut(limit_seconds=row.timeout_seconds, summary="Its worker no longer answered.")
-    if row.stop_reason is not None:
-        return Cancelled(cause=row.stop_reason, summary="Its worker no longer answered.")
-    return Lost(summary="Its worker died, or could not reach the database, and its lease ended.")

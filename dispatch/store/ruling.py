@@ -99,12 +99,20 @@ def _apply(tx: Transaction, about: BeadKey, ruling: Ruling, effect: RulingEffect
     if effect.closes:
         closing.close_bead(tx, row, effect.close_reason, told=f"decided by {ruling.by}: {effect.close_reason}")
         return
+    let_go_on(tx, row, effect, ruling.by)
+    if row.node and ruling.option is not Option.MOOT:
+        _go_on_in_workflow(tx, row, ruling, effect)
+
+
+def let_go_on(tx: Transaction, row: Any, effect: RulingEffect, by: str) -> None:
+    """Take from the bead of a locked row what holds it back by itself, and give it what the effect says."""
     columns = _BEADS.c
     moment = tx.moment()
     values: dict[str, Any] = {
         "failures": 0,
         "cooldown_until": None,
         "refusal": "",
+        "hold": "",
         "triaged_at": case((columns.triaged_at.is_not(None), moment)),
     }
     if effect.advice:
@@ -112,12 +120,10 @@ def _apply(tx: Transaction, about: BeadKey, ruling: Ruling, effect: RulingEffect
     if effect.renews_limit:
         values["hop_allowance"] = columns.hops
     if effect.role:
-        values |= _to_role(row, effect.role, ruling, moment)
+        values |= _to_role(row, effect.role, by, moment)
     tx.connection.execute(
-        update(_BEADS).where(columns.project_id == about.project_id, columns.id == about.bead_id).values(values)
+        update(_BEADS).where(columns.project_id == row.project_id, columns.id == row.id).values(values)
     )
-    if row.node and ruling.option is not Option.MOOT:
-        _go_on_in_workflow(tx, row, ruling, effect)
 
 
 def _go_on_in_workflow(tx: Transaction, row: Any, ruling: Ruling, effect: RulingEffect) -> None:
@@ -129,12 +135,12 @@ def _go_on_in_workflow(tx: Transaction, row: Any, ruling: Ruling, effect: Ruling
     workflows.advance_bead(tx, row, Condition(effect.verdict), review)
 
 
-def _to_role(row: Any, role: str, ruling: Ruling, moment: Any) -> dict[str, Any]:
+def _to_role(row: Any, role: str, by: str, moment: Any) -> dict[str, Any]:
     """Return what sends a bead to a role until its tracker asks for another one than it did so far."""
     asked_for = row.triaged_from if row.triaged_from is not None else row.role_hint
     return {
         "role_hint": role,
-        "role_reason": f"{ruling.by} decided that it goes to {role}.",
+        "role_reason": f"{by} decided that it goes to {role}.",
         "role_problem": "",
         "ready_since": moment,
         "triaged_from": asked_for,

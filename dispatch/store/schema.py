@@ -53,7 +53,7 @@ def _quoted(values: frozenset[str] | frozenset[RunState]) -> str:
 
 _OPEN_RUNS = f"state IN ({_quoted(OPEN_RUN_STATES)})"
 _DISPATCHABLE = (
-    "NOT pinned AND NOT ephemeral AND turn IN ('', 'agent')"
+    "NOT pinned AND NOT ephemeral AND hold = '' AND turn IN ('', 'agent')"
     f" AND issue_type <> ALL (ARRAY[{_quoted(NEVER_DISPATCHED_TYPES)}]::text[])"
     f" AND NOT labels && ARRAY[{_quoted(HUMAN_LABELS)}]::text[]"
 )
@@ -103,6 +103,7 @@ beads = Table(
     Column("cooldown_until", _INSTANT),
     Column("ready_from", _INSTANT, Computed("GREATEST(defer_from, cooldown_until)", persisted=True)),
     Column("dispatchable", Boolean, Computed(_DISPATCHABLE, persisted=True)),
+    Column("hold", Text, nullable=False, server_default=""),
     Column("refusal", Text, nullable=False, server_default=""),
     Column("head_sha", Text),
     Column("landing_from", _INSTANT),
@@ -410,6 +411,7 @@ ticker = Table(
     Column("steady_since", _INSTANT),
     Column("paused", Boolean, nullable=False, server_default=text("false")),
     Column("pause_reason", Text, nullable=False, server_default=""),
+    Column("paused_roles", JSONB, nullable=False, server_default="{}"),
     CheckConstraint("id = 1", name="single"),
 )
 

@@ -50,7 +50,7 @@ SELECT
         WHERE day = CAST(:today AS date)
     ) AS spent,
     ({{providers}}) AS providers,
-    ticker.paused, ticker.pause_reason, ticker.wanted
+    ticker.paused, ticker.pause_reason, ticker.paused_roles, ticker.wanted
 FROM ticker
 """
 _LOOK = written(_SUPPLY.format(providers=providers.AS_JSON, lock=""))
@@ -92,6 +92,7 @@ def supply(
         noted=frozenset(_note(facts) for facts in row.statuses or ()),
         paused=row.paused,
         pause_reason=row.pause_reason,
+        paused_roles=row.paused_roles,
         wanted=row.wanted,
         now=moment,
         readiness=guarding.readiness_of(row.readiness),

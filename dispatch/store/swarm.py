@@ -7,8 +7,8 @@ from sqlalchemy import func, insert, literal, select, update
 
 from dispatch.models.agent import Agent, Incarnation
 from dispatch.models.identity import IncarnationId, uuid7
-from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, RunEvent, StopReason
-from dispatch.store import guard, history, records, schema
+from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, StopReason
+from dispatch.store import expiring, guard, history, records, schema, stopping
 from dispatch.store.engine import retrying
 from dispatch.store.units import Units
 
@@ -81,20 +81,13 @@ class Swarm:
     def _stop_taking(self, worker_id: IncarnationId) -> int:
         with self._units.begin() as tx:
             tx.connection.execute(update(_INCARNATIONS).where(_INCARNATIONS.c.id == worker_id).values(stopping=True))
-            rows = guard.move(
-                tx.connection,
-                _RUNS,
-                RunEvent.ASK_TO_STOP,
-                _RUNS.c.incarnation_id == worker_id,
-                _RUNS.c.stop_reason.is_(None),
-                values={"stop_reason": StopReason.HANDBACK},
-            )
-            for row in rows:
-                history.add_run_event(tx, "run.asked_to_stop", records.run(row), reason=StopReason.HANDBACK)
-        return len(rows)
+            return len(stopping.ask_to_stop(tx, StopReason.HANDBACK, _RUNS.c.incarnation_id == worker_id))
 
     def leave(self, worker: Incarnation | IncarnationId) -> None:
-        """End a worker's membership; agents that still hold a run go when that is settled."""
+        """End a worker's membership; agents that still hold a run go when that is settled.
+
+        Nobody works any more for a run that it has not reported by now, as after SIGQUIT: that is given back.
+        """
         retrying(lambda: self._leave(_id_of(worker)))
 
     def _leave(self, worker_id: IncarnationId) -> None:
@@ -107,6 +100,7 @@ class Swarm:
                 .values(gone=True, stopping=True)
                 .returning(_INCARNATIONS.c.node)
             ).one_or_none()
+            expiring.expire(tx, _RUNS.c.incarnation_id == worker_id)
             guard.move(
                 tx.connection,
                 _AGENTS,

@@ -2,6 +2,7 @@
 
 from dispatch.workspaces.branches import branch_name
 from dispatch.workspaces.commits import commits_of_work
+from dispatch.workspaces.containers import Container, ContainerOrchestrator, RunningContainer
 from dispatch.workspaces.exclusion import ignore_home
 from dispatch.workspaces.landing import land
 from dispatch.workspaces.repository import Repository
@@ -10,8 +11,11 @@ from dispatch.workspaces.soundness import RepositoryCheck
 from dispatch.workspaces.worktrees import Worktree, WorktreeManager
 
 __all__ = [
+    "Container",
+    "ContainerOrchestrator",
     "Repository",
     "RepositoryCheck",
+    "RunningContainer",
     "Worktree",
     "WorktreeManager",
     "branch_name",

@@ -7,7 +7,7 @@ so that its files move too. Only one landing at a time may run for a project: th
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from dispatch.models.landing import AlreadyLanded, Conflict, Landed, LandingResult, NotNow, RedTests
 from dispatch.workspaces.git import Git, words
 from dispatch.workspaces.linked import add_worktree, drop_worktree
-from dispatch.workspaces.processes import run_watched
+from dispatch.workspaces.processes import Finished, run_watched
 from dispatch.workspaces.replay import replay
 from dispatch.workspaces.repository import OpenRepository, Repository
 
@@ -27,6 +27,9 @@ _TEST_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
 _CANNOT_START = 127
 """The exit code a shell gives for a program it cannot start."""
 
+RunTests = Callable[[Path], Finished]
+"""Runs the tests of a project in a worktree, wherever that is; what it raises ends the landing."""
+
 
 def land(
     repository: Repository,
@@ -36,15 +39,17 @@ def land(
     test_command: Sequence[str],
     timeout: float,
     env: Mapping[str, str] | None = None,
+    run_tests: RunTests | None = None,
 ) -> LandingResult:
     """Bring the work of `commit_sha` onto the tip of the target branch.
 
     `root` is the directory for worktrees. `test_command` runs in the rebased worktree for at most `timeout` seconds
-    and sees PATH, HOME, the locale, TMPDIR and `env`; an empty one means that there are no tests. Raises
+    and sees PATH, HOME, the locale, TMPDIR and `env`; an empty one means that there are no tests. `run_tests` runs it
+    elsewhere than as a process of this host. Raises
     ConfigurationError (no repository, no target branch), NotFoundError (no such commit) and GitError.
     """
     opened = OpenRepository.at(repository.path)
-    landing = _Landing(opened, repository.target_branch, root.absolute(), test_command, timeout, env or {})
+    landing = _Landing(opened, repository.target_branch, root.absolute(), test_command, timeout, env or {}, run_tests)
     commit = opened.commit(commit_sha)
     for _ in range(_ATTEMPTS):
         result = landing.attempt(commit)
@@ -64,6 +69,7 @@ class _Landing:
     test_command: Sequence[str]
     timeout: float
     env: Mapping[str, str]
+    run_tests: RunTests | None
 
     def attempt(self, commit: str) -> LandingResult | None:
         """Try once. None when the target branch moved meanwhile."""
@@ -93,16 +99,19 @@ class _Landing:
     def _test(self, path: Path) -> RedTests | None:
         if not self.test_command:
             return None
-        env = {name: value for name, value in os.environ.items() if name in _TEST_VARIABLES or name[:3] == "LC_"}
         try:
-            finished = run_watched(
-                self.test_command, cwd=path, env=env | dict(self.env), timeout=self.timeout, keep=_OUTPUT_LIMIT
-            )
+            finished = (self.run_tests or self._run_here)(path)
         except OSError as error:
             return RedTests(f"The test command cannot be started: {error}", _CANNOT_START)
         if finished.code == 0:
             return None
         return RedTests(finished.output.decode(errors="replace"), finished.code)
+
+    def _run_here(self, path: Path) -> Finished:
+        env = {name: value for name, value in os.environ.items() if name in _TEST_VARIABLES or name[:3] == "LC_"}
+        return run_watched(
+            self.test_command, cwd=path, env=env | dict(self.env), timeout=self.timeout, keep=_OUTPUT_LIMIT
+        )
 
     def _advance(self, old: str, new: str) -> Landed | NotNow | None:
         checkout = self.repository.checkout_of(self.target)

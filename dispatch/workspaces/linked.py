@@ -7,6 +7,7 @@ locked in git's sense as well: neither the user's `prune` nor `gc` takes them aw
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from dispatch.errors import RefusedError
@@ -84,7 +85,13 @@ def sweep_discarded(root: Path) -> None:
 
 
 def delete_tree(path: Path) -> None:
-    """Delete a directory, read-only ones inside it too. Raises RefusedError when something cannot be deleted."""
+    """Delete a directory, read-only ones inside it too. Raises RefusedError when something cannot be deleted.
+
+    What is no directory, a link to one included, is left alone.
+    """
+    with suppress(OSError):  # most are empty or gone already, and to find that out costs more than to try
+        path.rmdir()
+        return
     while path.is_dir() and not path.is_symlink():
         try:
             open_to_owner(path)

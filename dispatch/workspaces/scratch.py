@@ -13,8 +13,11 @@ _SUFFIX = ".empty"
 def make_scratch(root: Path, run_id: RunId) -> Path:
     """Make and return the empty workspace of a run; what an interrupted earlier try left is deleted."""
     path = _path(root, run_id)
-    delete_tree(path)
-    path.mkdir(parents=True, mode=0o700)
+    try:
+        path.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        delete_tree(path)
+        path.mkdir(mode=0o700)
     return path
 
 

@@ -64,6 +64,7 @@ def test_ready_tells_what_scripts_need(shop):
         "closed_at": None,
         "close_reason": "",
         "ready_from": None,
+        "hold": "",
         "hops": 0,
         "failures": 0,
         "head_sha": None,

@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from tests.podman import IMAGE, Podman
+
 CONFIG = """
 [runners.mine]
 kind = "command"
@@ -124,3 +126,45 @@ def test_a_faulty_workflow_is_named_with_its_line_and_what_stands_on_it_is_left_
     told = findings["workflow release"]
     assert told["found"] == f'{file}:2: it starts at the unknown node "b". Name one of its nodes: a.'
     assert "servers" not in findings
+
+
+CONTAINERS = """
+[runners.mine]
+kind = "command"
+argv = ["agent-of-image"]
+isolation = "container"
+
+[roles.backend-engineer]
+runners = ["mine"]
+
+[projects.shop]
+image = "{image}"
+test_command = ["test-of-image"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("image", "health", "told"),
+    [(IMAGE, "ok", IMAGE), ("nobodys:1", "broken", "has no image 'nobodys:1', which [projects.shop] names")],
+)
+def test_the_engine_and_the_images_are_looked_at_when_something_needs_them(
+    cli, project, running, tmp_path, monkeypatch, podman: Podman, image, health, told
+):
+    """The programs of the runner and of the tests are in the image, so they are not looked for here."""
+    monkeypatch.setenv("DISPATCH_CONTAINERS__ENGINE", podman.address)
+    (tmp_path / "dispatch.toml").write_text(CONTAINERS.format(image=image))
+    findings = {one["part"]: one for one in cli("--config", tmp_path / "dispatch.toml", "doctor", "--json").json}
+
+    assert findings["containers"]["found"].startswith("Podman ")
+    assert (findings["image of shop"]["health"], told in findings["image of shop"]["found"]) == (health, True)
+    assert findings["runner mine"]["found"] == "agent-of-image in the image of the project"
+    assert {findings[part]["health"] for part in ("containers", "runner mine", "project shop")} == {"ok"}
+
+
+def test_an_engine_that_is_away_is_broken_with_its_cure(cli, project, tmp_path, monkeypatch):
+    monkeypatch.setenv("DISPATCH_CONTAINERS__ENGINE", f"unix://{tmp_path}/none.sock")
+    (tmp_path / "dispatch.toml").write_text(CONTAINERS.format(image=IMAGE))
+    said = cli("--config", tmp_path / "dispatch.toml", "doctor")
+    assert f"broken   containers: The container engine at unix://{tmp_path}/none.sock does not answer" in said.out
+    assert "[containers] engine" in said.out
+    assert "image of shop" not in said.out

@@ -106,7 +106,8 @@ def test_a_failed_run_tells_why_and_ends_with_1(shop: Shop) -> None:
     assert f"shop/{bead_id} is open" in printed
 
 
-def test_ctrl_c_gives_the_bead_back_with_its_work(shop: Shop) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_give_the_bead_back_with_its_work(shop: Shop, number: signal.Signals) -> None:
     bead_id = shop.add("Take long", SLEEPS)
     process = shop.start("run", bead_id)
     try:
@@ -115,7 +116,7 @@ def test_ctrl_c_gives_the_bead_back_with_its_work(shop: Shop) -> None:
         while "sleeping" not in (line := process.stdout.readline()):
             assert line, "it ended before the agent slept"
             assert time.monotonic() < deadline
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         printed, told = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()

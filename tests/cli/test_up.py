@@ -54,9 +54,12 @@ path = "repository"
 default_role = "backend-engineer"
 """
 AGENT = """
-import json, os, pathlib, time
+import json, os, pathlib, signal, time
 bead = json.loads(pathlib.Path(os.environ["DISPATCH_ASSIGNMENT"]).read_text())["bead"]
-if bead["title"] == "sleep":
+if bead["title"] == "be deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pathlib.Path("deaf").touch()
+if bead["title"] in ("sleep", "be deaf"):
     print(json.dumps({"type": "progress", "message": "asleep"}), flush=True)
     time.sleep(600)
 pathlib.Path(bead["id"]).write_text("done")
@@ -196,6 +199,22 @@ def test_ctrl_c_hands_running_work_back_and_a_second_up_is_refused_meanwhile(dep
         assert up.said(f"{bead_id} open again: Its run was ended: handback")
     assert deployment.processes() == []
     assert deployment.status_of(bead_id) == "open"
+
+
+@pytest.mark.timeout(170)
+def test_a_second_ctrl_c_waits_for_no_agent_and_leaves_none_behind(deployment: Deployment) -> None:
+    bead_id = deployment.add("be deaf")
+    with deployment.up() as up:
+        up.says(f"{bead_id} started")
+        until(lambda: list((deployment.home / "worktrees").glob("*/deaf")))
+        up.process.send_signal(signal.SIGINT)
+        up.says("Press Ctrl-C again to end at once")
+        up.process.send_signal(signal.SIGINT)
+        assert up.ends() == 0
+        assert not up.said(f"{bead_id} open again"), "it did not wait until the run was handed back"
+    (run,) = json.loads(deployment.call("runs", "--json").stdout)
+    assert (run["state"], run["outcome"]["kind"], run["outcome"]["cause"]) == ("reported", "cancelled", "handback")
+    until(lambda: deployment.processes() == [])
 
 
 @pytest.mark.timeout(170)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dispatch.dispatcher.choosing import choose, lanes, role_for
+from dispatch.dispatcher.choosing import answered_hints, choose, lanes, role_for
 from dispatch.models.agent import Agent
 from dispatch.models.bead import Bead
 from dispatch.models.dispatching import Candidate, Lane, Supply
@@ -84,6 +84,23 @@ def test_each_project_has_its_lanes_and_a_paused_one_has_none() -> None:
 
 def test_a_paused_system_has_no_lanes() -> None:
     assert lanes(_supply(_agent("a"), paused=True), _settings()) == []
+
+
+def test_a_paused_role_has_no_lanes_and_nobody_takes_its_beads_in_another_role() -> None:
+    settings = _settings(roles={"qa": {"aliases": ("tester",)}}, projects={"shop": {"default_role": "qa"}})
+    paused = _supply(_agent("a", "dev", "qa"), paused_roles={"qa": "It learns."})
+    assert [(lane.hint, lane.role) for lane in lanes(paused, settings)] == [("dev", "dev")]
+    assert {"qa", "tester"} <= answered_hints(_supply(_agent("a", "dev"), paused_roles={"qa": ""}), settings)
+    plan = choose([_candidate("a", "qa")], paused, settings)
+    assert [refusal.reason for refusal in plan.refusals] == ["The role qa is paused: It learns."]
+
+
+def test_a_bead_that_any_agent_may_take_runs_in_no_paused_role() -> None:
+    supply = _supply(_agent("a", "dev", "qa"), paused_roles={"dev": ""})
+    (placement,) = choose([_candidate("a", None)], supply, _settings()).placements
+    assert placement.role == "qa"
+    everything = _supply(_agent("a", "dev", "qa"), paused_roles={"dev": "", "qa": ""})
+    assert lanes(everything, _settings()) == []
 
 
 def test_without_idle_agents_there_are_no_lanes() -> None:

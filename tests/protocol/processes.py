@@ -116,8 +116,8 @@ MUTATIONS = (
         9,
         "a limit of the guard within the lease",
         "workers/attempt.py",
-        "min(PULSE_LIMIT, self._system.settings.dispatch.lease.total_seconds())",
-        "PULSE_LIMIT",
+        "return min(max(PULSE_LIMIT, lease * 2 / 3), lease)",
+        "return PULSE_LIMIT",
         fault="SIGSTOP of a worker past its lease, with an agent that goes on writing.",
         tests=[f"{EXECUTION}::test_an_agent_is_not_left_running_longer_than_the_lease"],
     ),
@@ -330,6 +330,27 @@ MUTATIONS = (
         tests=[
             f"{EXECUTION}::test_the_lease_is_renewed_until_the_outcome_is_written",
             f"{EXECUTION}::test_where_the_agent_runs_is_noted_later_when_the_database_is_away_at_its_start",
+        ],
+    ),
+    taken_out(
+        12,
+        "a renewal as soon as the worker is called",
+        "workers/heartbeat.py",
+        "if self._was_called():",
+        "if self._was_called() and False:",
+        fault="An agent that is cancelled just after a heartbeat.",
+        tests=["tests/workers/test_heartbeat.py::test_a_call_makes_a_renewal_due_long_before_the_next_one"],
+    ),
+    taken_out(
+        12,
+        "calling the worker of a run that is asked to stop",
+        "dispatch/store/stopping.py",
+        "    call(tx, {IncarnationId(row.incarnation_id) for row in rows if row.incarnation_id is not None})\n",
+        "",
+        fault="An agent that is cancelled just after a heartbeat.",
+        tests=[
+            f"tests/store/test_calling.py::test_whoever_asks_an_agent_to_stop_calls_its_worker[_{way}]"
+            for way in ("close", "cancel", "stop", "hand_back", "be_late")
         ],
     ),
     taken_out(

@@ -23,6 +23,12 @@ RUNNER = '[runners.mine]\nkind = "command"\nargv = ["agent"]\n'
             "would lose a healthy run. Make the lease longer than 1m, or the heartbeat shorter.",
         ),
         (
+            '[dispatch]\ngrace = "1m"',
+            "dispatch.toml:2: the grace (1m) is not shorter than hard_grace (1m), so that the process that is to "
+            "commit the work of an agent at its limit would be killed before. Make the grace shorter, or hard_grace "
+            "longer.",
+        ),
+        (
             '[guards]\ncooldown = ["5m", "10s"]',
             "dispatch.toml:2: the first cooldown (5m) is longer than the longest (10s). Write the shorter one first.",
         ),

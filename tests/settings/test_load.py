@@ -91,6 +91,7 @@ def test_without_a_file_everything_has_its_default(tmp_path: Path):
     assert settings.effective_result_backend == ""
     assert settings.dispatch.tick_interval == timedelta(seconds=5)
     assert settings.dispatch.task_timeout == timedelta(minutes=30)
+    assert settings.dispatch.grace == timedelta(seconds=5)
     assert settings.dispatch.hard_grace == timedelta(seconds=60)
     assert settings.dispatch.heartbeat == timedelta(seconds=10)
     assert settings.dispatch.lease == timedelta(seconds=45)

@@ -104,7 +104,6 @@ def test_the_agents_of_a_worker_that_left_are_gone_when_their_runs_have_ended(sc
     scene.store.swarm.leave(worker)
     assert sorted(agent.state for agent in scene.agents_of(worker)) == ["gone", "working"]
     assert len(scene.events("worker.left")) == 1
-    scene.report(started, Completed(nothing_to_do=True))
     scene.settle(started.run.id)
     assert [agent.state for agent in scene.agents_of(worker)] == ["gone", "gone"]
 
@@ -132,3 +131,19 @@ def test_a_worker_of_its_own_process_is_used_by_that_process_alone(scene: Any, i
     with store.dispatching.look() as look:
         offered = {agent.incarnation_id for agent in look.supply(lock=False).agents}
     assert offered == ({local} if inside else {queued})
+
+
+def test_what_a_worker_that_leaves_did_not_report_is_given_back_at_once(scene: Any) -> None:
+    asked, unasked = scene.worker("one@host"), scene.worker("two@host")
+    first = scene.start(scene.claimed(scene.bead("shop-1"), scene.agents_of(asked)), asked)
+    second = scene.start(scene.claimed(scene.bead("shop-2"), scene.agents_of(unasked)), unasked)
+    scene.store.swarm.stop_taking(asked)
+    for worker in (asked, unasked):
+        scene.store.swarm.leave(worker)
+    assert [scene.run(run.run.id).outcome.kind for run in (first, second)] == ["cancelled", "lost"]
+    assert scene.store.running.renew(first.run.id, first.token) is None
+    assert not scene.report(first, Completed(nothing_to_do=True)), "what it says afterwards counts no more"
+    for run in (first, second):
+        scene.settle(run.run.id)
+        bead = scene.read(run.run.bead_key)
+        assert (bead.status, bead.hops, bead.failures) == ("open", 0, 0)

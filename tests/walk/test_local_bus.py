@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.models.identity import BeadKey
@@ -61,6 +62,27 @@ def test_a_whole_deployment_is_served_by_one_process(place: Any, walk: Any) -> N
     assert not serving.is_alive()
     check(place, base)
     assert place.store.swarm.workers() == []
+
+
+def test_a_deployment_served_by_one_process_keeps_house_too(place: Any) -> None:
+    bead(place, "")
+    place.system.dispatcher.escalate_bead_to_ceo("shop-9", "It needs a key.")
+    with place.store.units.begin() as tx:
+        tx.connection.execute(text("UPDATE decisions SET announced_at = announced_at - interval '4 hours'"))
+    stop = threading.Event()
+    serving = threading.Thread(
+        target=serve_locally, args=(place.system,), kwargs={"roles": [ROLE], "agents": 1, "stop": stop}
+    )
+    serving.start()
+    try:
+        place.until(
+            lambda: place.ask("SELECT count(*) FROM decisions WHERE announced_at > now() - interval '1 hour'"),
+            what="the announcement of what nobody decides",
+        )
+    finally:
+        stop.set()
+        serving.join(30)
+    assert not serving.is_alive()
 
 
 def test_a_server_that_is_told_to_stop_hands_its_runs_back(place: Any) -> None:

@@ -4,14 +4,13 @@ import subprocess
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from dispatch.deciding import Answer, decide
 from dispatch.models.outcome import Completed, NeedsInput
 from workers.execution import RunExecutor
+from workers.housekeeping import keep_house
 from workers.registry import RunnerRegistry
-from workers.tasks.results import housekeeping
 
 ASKS_ONCE = """
 told = assignment["advice"]
@@ -51,14 +50,13 @@ def test_the_answer_to_a_question_reaches_the_next_run(shop: Any) -> None:
     assert subprocess.check_output(shown, cwd=shop.repository, text=True) == "Which colour? Red."
 
 
-def test_housekeeping_announces_what_nobody_decides(shop: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.tasks.results.system", lambda: shop.system)
+def test_housekeeping_announces_what_nobody_decides(shop: Any) -> None:
     key = shop.add("a")
     shop.system.dispatcher.escalate_bead_to_ceo("a", "It needs a key.")
-    housekeeping()
+    keep_house(shop.system)
     with shop.store.units.begin() as tx:
         tx.connection.execute(text("UPDATE decisions SET announced_at = announced_at - interval '4 hours'"))
-    housekeeping()
-    housekeeping()
+    keep_house(shop.system)
+    keep_house(shop.system)
     kinds = [event.kind for event in shop.store.reading.events(key)]
     assert kinds.count("decision.open") == 1

@@ -53,15 +53,22 @@ class Answers:
 
 
 def beating(
-    records: Any, control: RunControl, *, stopping: bool = False, each_beat: Callable[[], None] = lambda: None
+    records: Any,
+    control: RunControl,
+    *,
+    interval: float = 0.02,
+    stopping: bool = False,
+    called: bool = False,
+    each_beat: Callable[[], None] = lambda: None,
 ) -> RunHeartbeat:
     return RunHeartbeat(
         records,
         RunId(uuid7()),
         uuid4(),
         control,
-        interval=0.02,
+        interval=interval,
         stopping=lambda: stopping,
+        was_called=lambda: called,
         each_look=lambda: None,
         each_beat=each_beat,
     )
@@ -87,6 +94,7 @@ def test_what_lasts_is_looked_at_before_the_first_renewal_is_due(control: RunCon
         control,
         interval=3600,
         stopping=lambda: False,
+        was_called=lambda: False,
         each_look=looked.set,
         each_beat=lambda: renewals.append(1),
     )
@@ -107,6 +115,7 @@ def test_it_lengthens_the_lease_in_the_database_and_ends_with_the_run(shop: Any,
         control,
         interval=0.05,
         stopping=lambda: False,
+        was_called=lambda: False,
         each_look=lambda: None,
         each_beat=lambda: None,
     )
@@ -174,3 +183,12 @@ def test_a_worker_that_ends_hands_back_without_asking_the_database(
         assert watcher.woken.wait(PATIENCE)
         heartbeat.end()
     assert control.stop_reason is StopReason.HANDBACK
+
+
+def test_a_call_makes_a_renewal_due_long_before_the_next_one(control: RunControl, watcher: Watcher) -> None:
+    heartbeat = beating(Answers(Renewal(stop_reason=StopReason.CANCEL)), control, interval=3600, called=True)
+    with control.attached(watcher):
+        heartbeat.start()
+        assert watcher.woken.wait(PATIENCE)
+        heartbeat.end()
+    assert control.stop_reason is StopReason.CANCEL

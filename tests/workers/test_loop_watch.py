@@ -147,7 +147,8 @@ def test_an_agent_with_changing_results_runs_to_its_end(shop: Any, result: str) 
 
 def test_a_second_attempt_is_judged_by_what_the_first_one_had(shop: Any) -> None:
     """Twelve times what was had before is one too many; for a first attempt the first of them is new."""
-    key = shop.add("a", repeats_tests(12, then=0) + "raise SystemExit(assignment['attempt'] == 1)")
+    ends_once = "if assignment['attempt'] == 1:\n    raise SystemExit(1)\ntime.sleep(600)"
+    key = shop.add("a", repeats_tests(12, then=0) + ends_once)
     first = shop.order(key)
     assert shop.run(executor(shop).execute(first)).outcome.kind == "failed"
     shop.system.results.settle(first.run_id)

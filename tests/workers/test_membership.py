@@ -1,5 +1,6 @@
 """A worker's place in the swarm: it registers, is registered anew when it was taken for gone, hands back and leaves."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -103,6 +104,43 @@ def test_one_that_hands_back_takes_nothing_new_asks_its_runs_to_stop_and_is_not_
     shop.store.swarm.leave(identity.incarnation_id)
     membership._beat()
     assert nodes(shop) == []
+
+
+def test_a_worker_with_agents_hears_what_is_asked_of_its_runs_and_one_without_listens_to_nothing(
+    shop: Any, identity: Identity, membership: Membership
+) -> None:
+    shop.store.swarm.leave(shop.worker)
+    membership.begin()
+    until(lambda: identity.calls == 1)  # it listens, and looks at what was asked before
+    shop.worker = identity.incarnation_id
+    started = shop.started(shop.add("a"))
+    shop.store.control.cancel(started.run.bead_key, by="ada")
+    until(lambda: identity.calls == 2)
+    membership.end()
+    assert "dispatch-calls" not in {thread.name for thread in threading.enumerate()}
+
+    idle = Identity()
+    services = Membership(
+        lambda: shop.system, idle, lambda of: describe_worker(of, "services@here", ("control",), 2, "prefork")
+    )
+    services.begin()
+    assert "dispatch-calls" not in {thread.name for thread in threading.enumerate()}
+    services.end()
+    services.end()
+
+
+def test_a_session_that_is_lost_is_opened_again(
+    shop: Any, identity: Identity, membership: Membership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.membership._LISTEN_AGAIN", 0.01)
+    membership.begin()
+    until(lambda: identity.calls == 1)
+    with shop.store.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'"
+            " AND datname = current_database()"
+        )
+    until(lambda: identity.calls == 2)
 
 
 def test_leaving_a_database_that_is_away_does_not_keep_the_worker_from_ending(

@@ -11,16 +11,11 @@ from dispatch.errors import ConfigurationError
 from dispatch.models.outcome import Failed, Outcome
 from workers.runners import guard
 from workers.runners.base import RunnerContext
-from workers.runners.environment import (
-    ASSIGNMENT_VARIABLE,
-    PROMPT_VARIABLE,
-    SESSION_VARIABLE,
-    agent_environment,
-    check_names,
-)
+from workers.runners.environment import check_names
+from workers.runners.launching import Containment, Launch, launch_here
 from workers.runners.link import GuardLink
 from workers.runners.pipes import open_pipe
-from workers.runners.run_files import open_transcript, write_assignment, write_prompt
+from workers.runners.run_files import open_transcript
 from workers.runners.verdict import outcome_before_start, outcome_of_program
 from workers.runners.watch import Watch
 
@@ -33,6 +28,9 @@ class CommandRunner:
     repository is never looked into, for it must not bring runners. `env` are values the agent gets, `pass_env` names
     that it gets from the worker's environment; of everything else it sees only the locale, PATH and HOME.
 
+    With a `containment` it runs in a container instead: `argv` is found in the image, its script as above is shown
+    there, and the PATH and HOME are the container's.
+
     Raises ConfigurationError for an empty `argv` and for variables of dispatch itself.
     """
 
@@ -43,6 +41,7 @@ class CommandRunner:
         pass_env: Sequence[str] = (),
         *,
         base_directory: Path | None = None,
+        containment: Containment | None = None,
     ) -> None:
         if not argv or not argv[0]:
             raise ConfigurationError(
@@ -55,24 +54,24 @@ class CommandRunner:
         check_names((*self._env, *self._pass_env))
         self._argv = tuple(argv)
         self._base_directory = base_directory.absolute() if base_directory else None
+        self._containment = containment
 
     def run(self, context: RunnerContext) -> Outcome:
         early = outcome_before_start(context)
         if early is not None:
             return early
-        command = self._command()
-        if isinstance(command, Failed):
-            return command
         with ExitStack() as stack:
-            values = _told(context)
+            launch = self._launch(context, stack)
+            if isinstance(launch, Failed):
+                return launch
             transcript = open_transcript(context)
             stack.callback(transcript.close)
             stdout, stdout_writer = open_pipe(stack)
             stderr, stderr_writer = open_pipe(stack)
             try:
                 link = GuardLink.start(
-                    _guard_command(context, command),
-                    environment=agent_environment(os.environ, self._pass_env, self._env | values),
+                    _guard_command(context, launch),
+                    environment=launch.environment,
                     stdout=stdout_writer.fileno(),
                     stderr=stderr_writer.fileno(),
                 )
@@ -82,7 +81,26 @@ class CommandRunner:
             stdout_writer.close()
             stderr_writer.close()
             ending = Watch(context, link, transcript, transcript.read_line, stdout.fileno(), stderr.fileno()).run()
-            return outcome_of_program(ending, context, transcript.result, transcript.tail)
+            return launch.explain(outcome_of_program(ending, context, transcript.result, transcript.tail))
+
+    def _launch(self, context: RunnerContext, stack: ExitStack) -> Launch | Failed:
+        if self._containment is not None:
+            argv, script = self._contained_command()
+            return stack.enter_context(self._containment.launch(context, argv, script, self._pass_env))
+        command = self._command()
+        return command if isinstance(command, Failed) else launch_here(context, command, self._pass_env, self._env)
+
+    def _contained_command(self) -> tuple[list[str], int | None]:
+        """Return the words to run in a container, and which of them is a file of ours, if any, by its path here."""
+        words = list(self._argv)
+        for index, word in enumerate(words):
+            path = self._base_directory / word if self._base_directory else None
+            if path is not None and path.is_file() and (index > 0 or "/" in word):
+                words[index] = str(path)
+                return words, index
+            if index > 0 and not word.startswith("-"):
+                break
+        return words, None
 
     def _command(self) -> list[str] | Failed:
         program = self._program(self._argv[0])
@@ -115,14 +133,7 @@ class CommandRunner:
         return shutil.which(name, path=os.pathsep.join(places))
 
 
-def _told(context: RunnerContext) -> dict[str, str]:
-    """Write the files that tell the agent its work; return the variables that lead to them."""
-    told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(write_prompt(context))}
-    session = context.assignment.session
-    return told | {SESSION_VARIABLE: session.id} if session is not None and session.id else told
-
-
-def _guard_command(context: RunnerContext, command: Sequence[str]) -> list[str]:
+def _guard_command(context: RunnerContext, launch: Launch) -> list[str]:
     limits = [str(context.pulse_limit), str(context.stop_grace)]
     interpreter = [sys.executable, "-I", "-S", guard.__file__]
-    return [*interpreter, "{control}", *limits, str(context.assignment.workspace), *command]
+    return [*interpreter, "{control}", *limits, str(launch.directory), *launch.command]

@@ -80,7 +80,7 @@ def _stopped(reason: StopReason, limit_seconds: float) -> Outcome:
             return TimedOut(limit_seconds=limit_seconds)
         case StopReason.LOOP:
             return Looped(reason="the agent repeated itself without progress")
-        case StopReason.HANDBACK | StopReason.CANCEL | StopReason.CLOSED_BY_HAND | StopReason.BUDGET:
+        case StopReason.HANDBACK | StopReason.CANCEL | StopReason.STOP | StopReason.CLOSED_BY_HAND | StopReason.BUDGET:
             return Cancelled(cause=reason)
 
 

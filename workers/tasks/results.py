@@ -6,11 +6,10 @@ from uuid import UUID
 
 from dispatch.bus.celery import ERRBACK_TASK, HOUSEKEEPING_TASK, SETTLE_TASK
 from dispatch.models.identity import RunId
-from dispatch.results import announce_decisions
 from workers.app import app
-from workers.modelling import look_at_providers
+from workers.housekeeping import keep_house
 from workers.process import system
-from workers.settling import collect_worktrees, settle_run
+from workers.settling import settle_run
 
 _LIMIT = 30
 _HURRY = timedelta(seconds=15)
@@ -31,13 +30,5 @@ def hurry(run_ids: Sequence[str]) -> None:
 
 @app.task(name=HOUSEKEEPING_TASK, ignore_result=True, time_limit=_LIMIT)
 def housekeeping() -> int:
-    """Collect the worktrees on this host whose runs have ended; return how many.
-
-    Before, announce what waits, delete the conversations that are over, make vectors that lessons lack, and look at the
-    providers of models.
-    """
-    announce_decisions(system().store.decisions)
-    system().store.sessions.delete_expired()
-    system().lessons.refresh_vectors()
-    look_at_providers(system())
-    return collect_worktrees(system())
+    """Do what is due every few minutes; return how many worktrees were collected."""
+    return keep_house(system())

@@ -23,6 +23,7 @@ def run(message: dict[str, Any]) -> str:
         registry(),
         incarnation_id=lambda: identity.incarnation_id,
         stopping=lambda: identity.stopping,
+        calls=lambda: identity.calls,
     )
     try:
         return str(executor.execute(TaskMessage.model_validate(message)))

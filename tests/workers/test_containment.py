@@ -1,0 +1,186 @@
+"""Runs in containers from their message to their outcome, what a crashed one leaves, and tests before landing."""
+
+import json
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from dispatch.models.identity import RunId
+from dispatch.models.outcome import Completed, Failed
+from dispatch.settings import Settings
+from dispatch.store import StartedRun, Store, make_engine
+from dispatch.wiring import wire
+from tests.podman import IMAGE, Podman
+from tests.workers.conftest import ROLE, KeptBus, Shop
+from workers.attempt import Attempt
+from workers.execution import RunExecutor
+from workers.registry import RunnerRegistry
+from workers.runners.launching import TOLD_DIRECTORY
+from workers.settling import collect_worktrees, land_project, settle_run
+
+AGENT = """
+sed -n 's/.*"description":"\\([^"]*\\)".*/\\1/p' "$DISPATCH_ASSIGNMENT" > /tmp/task
+. /tmp/task
+"""
+"""An agent that does what the bead says, for a shell."""
+
+Open = Callable[..., Shop]
+
+
+@pytest.fixture
+def open_shop(
+    tmp_path: Path, settings: Settings, repository: Path, database_url: str, podman: Podman
+) -> Iterator[Open]:
+    """Given a way to open the project `shop` with an image, whose one runner works in containers."""
+    opened: list[Store] = []
+    (tmp_path / "agent.sh").write_text(AGENT)
+
+    def make(**project: Any) -> Shop:
+        values = settings.model_dump(exclude={"dispatch", "guards"})
+        values |= {
+            "dispatch": {"heartbeat": "200ms", "lease": "30s"},
+            "containers": {"engine": podman.address},
+            "runners": {"mine": {"kind": "command", "argv": ("sh", "agent.sh"), "isolation": "container"}},
+            "roles": {ROLE: {"runners": ("mine",)}},
+            "projects": {"shop": {"default_role": ROLE, "image": IMAGE, "memory": "64m", **project}},
+        }
+        chosen = Settings.model_validate(values)
+        opened.append(Store(make_engine(database_url), lease=chosen.dispatch.lease))
+        bus = KeptBus()
+        return Shop(wire(chosen, opened[-1], bus), bus, repository)
+
+    yield make
+    for store in opened:
+        store.close()
+    assert podman.containers() == {}
+
+
+def execute(shop: Shop, does: str, bead_id: str = "a") -> Any:
+    """Run a bead and return its run as it is then."""
+    return shop.run(executor(shop).execute(shop.order(shop.add(bead_id, does))))
+
+
+def executor(shop: Shop) -> RunExecutor:
+    registry = RunnerRegistry(shop.system.settings)
+    return RunExecutor(shop.system, registry, incarnation_id=lambda: shop.worker, stopping=lambda: False)
+
+
+def git(shop: Shop, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=shop.repository, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_work_in_a_container_is_committed_and_lands_when_the_tests_in_the_image_pass(
+    open_shop: Open, code: int
+) -> None:
+    """The test command is found in the image alone, and sees no network."""
+    check = f"[ $(id -u) != 0 ] && ! grep : /proc/net/dev | grep -qv ' lo:' && cat made.txt && exit {code}"
+    shop = open_shop(test_command=("sh", "-c", check))
+
+    run = execute(shop, "echo made > made.txt; mkdir -p deep/er && echo more > deep/er/more.txt; chmod 700 deep")
+
+    assert run.outcome == Completed()
+    assert git(shop, "show", f"{run.commit_sha}:deep/er/more.txt") == "more"
+    assert not list(shop.system.worktrees_directory.glob("*/"))
+    assert settle_run(shop.system, run.id) is not None
+    assert land_project(shop.system, shop.project.id) == 1
+    assert shop.store.reading.bead(run.bead_key).status == ("open" if code else "closed")
+    assert (shop.repository / "made.txt").exists() is not bool(code)
+
+
+def test_a_landing_waits_while_its_tests_have_no_image(open_shop: Open) -> None:
+    shop = open_shop(test_command=("true",))
+    run = execute(shop, "echo made > made.txt")
+    assert settle_run(shop.system, run.id) is not None
+    without = open_shop_of(shop, image="nobodys:1")
+
+    assert land_project(without, shop.project.id) == 0
+    bead = shop.store.reading.bead(run.bead_key)
+    assert bead.status == "landing"
+
+
+def open_shop_of(shop: Shop, **project: Any) -> Any:
+    """Return the system of a shop whose project has other settings."""
+    settings = shop.system.settings
+    changed = settings.project("shop").model_copy(update=project)
+    return wire(settings.model_copy(update={"projects": {"shop": changed}}), shop.store, shop.bus)
+
+
+def test_a_project_without_an_image_is_never_worked_on_without_isolation(open_shop: Open) -> None:
+    shop = open_shop()
+    shop.system = open_shop_of(shop, image="")
+    run = execute(shop, "echo made > made.txt")
+    assert isinstance(run.outcome, Failed)
+    assert run.outcome.cause == "not isolated"
+    assert "image = " in run.outcome.summary
+    assert run.commit_sha == git(shop, "rev-parse", "main")
+
+
+def left_by_crash(shop: Shop) -> tuple[StartedRun, str]:
+    """Start a run whose worker dies at once: its worktree has work, and its container is there."""
+    started = shop.started(shop.add("a", "echo more > more.txt"))
+    attempt = Attempt(shop.system, started)
+    attempt.prepare()
+    run_directory = shop.system.runs_directory / str(started.run.id)
+    (run_directory / TOLD_DIRECTORY).mkdir()
+    worktree = shop.system.worktrees_directory / str(started.run.id)
+    (worktree / "half.txt").write_text("half\n")
+    container = shop.system.containers.create(shop.project.id, worktree, run_id=started.run.id)
+    return started, container.id
+
+
+def test_the_next_attempt_removes_the_container_of_the_last_one_before_it_takes_its_work(
+    open_shop: Open, podman: Podman
+) -> None:
+    shop = open_shop()
+    started, container_id = left_by_crash(shop)
+    assert list(podman.containers()) == [container_id]
+    next_run = replace(started.run, id=RunId(uuid4()), attempt=2)
+    previous = replace(started.run, host=socket.gethostname())
+
+    attempt = Attempt(shop.system, replace(started, run=next_run, previous=previous))
+    attempt.prepare()
+
+    assert podman.containers() == {}
+    assert (shop.system.worktrees_directory / str(next_run.id) / "half.txt").read_text() == "half\n"
+    attempt.clean_up()
+
+
+def test_housekeeping_removes_the_containers_of_runs_that_ended_and_leaves_the_others(
+    open_shop: Open, podman: Podman
+) -> None:
+    shop = open_shop()
+    started, container_id = left_by_crash(shop)
+
+    collect_worktrees(shop.system)
+    assert list(podman.containers()) == [container_id], "its run is open"
+
+    with shop.store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE runs SET state = 'settled'")
+    collect_worktrees(shop.system)
+    assert podman.containers() == {}
+    assert shop.run(started.run.id).state == "settled"
+
+
+def test_housekeeping_goes_on_while_the_engine_is_away(open_shop: Open, tmp_path: Path) -> None:
+    shop = open_shop()
+    settings = shop.system.settings
+    away = settings.containers.model_copy(update={"engine": f"unix://{tmp_path}/none.sock"})
+    system = wire(settings.model_copy(update={"containers": away}), shop.store, shop.bus)
+    assert collect_worktrees(system) == 0
+
+
+def test_what_the_agent_was_told_is_only_read_by_its_worker_outside(open_shop: Open) -> None:
+    shop = open_shop()
+    run = execute(shop, "echo made > made.txt")
+    directory = shop.system.runs_directory / str(run.id)
+    assert directory.stat().st_mode & 0o077 == 0
+    told = json.loads((directory / TOLD_DIRECTORY / "assignment.json").read_text())
+    assert told["workspace"] == "/workspace"
