@@ -15,6 +15,7 @@ from dispatch.models.identity import ProjectId
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
 from dispatch.placing import Placer
+from dispatch.providers import check_providers
 from dispatch.routing import role_names
 from dispatch.settings import (
     KNOWN_PROGRAMS,
@@ -62,6 +63,7 @@ def examine(command: CommandContext) -> Iterator[Finding]:
         return
     yield Finding("configuration", Health.OK, str(settings.config_file or "none; the defaults hold"))
     yield from _runners(settings)
+    yield from _providers(settings)
     yield from _containers(settings)
     yield from _readiness_check(settings)
     workflows = list(_workflows(settings))
@@ -93,7 +95,9 @@ def _runners(settings: Settings) -> Iterator[Finding]:
     base = settings.config_file.parent if settings.config_file else Path.cwd()
     for name, runner in settings.runners.items():
         part = f"runner {name}"
-        if runner.kind is not RunnerKind.COMMAND:
+        if runner.kind is RunnerKind.LLM:
+            yield Finding(part, Health.OK, f"an agent of dispatch's own, {runner.max_iterations} iterations a run")
+        elif runner.kind is not RunnerKind.COMMAND:
             yield Finding(part, Health.OK, runner.target)
             continue
         program = runner.command_line[0]
@@ -104,6 +108,20 @@ def _runners(settings: Settings) -> Iterator[Finding]:
         else:
             found = f"the program {program!r} is not on PATH"
             yield Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    """Ask every provider of models for its list of models. What breakers remember is not changed by that."""
+    for check in check_providers(settings.providers):
+        part, health = f"provider {check.name}", check.health
+        if not health.was_asked:
+            cure = "Set it where dispatch and its workers are started; only the environment holds keys."
+            yield Finding(part, Health.WARNING, health.told, cure)
+        elif health.trouble is not None:
+            cure = f"See [providers.{check.name}], and `dispatch providers`."
+            yield Finding(part, Health.BROKEN, health.told, cure)
+        else:
+            yield Finding(part, Health.OK, health.told)
 
 
 def _containers(settings: Settings) -> Iterator[Finding]:

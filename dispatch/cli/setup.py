@@ -40,6 +40,19 @@ _AGENTS = """\
 # (docs/agents.md). To let agents work, take one of these and all that follows, without the `# `.
 """
 
+_MODEL = """\
+
+# # Or a model directly, without any program (docs/models.md); its runner is "model" then.
+# [providers.main]
+# kind = "openai"                    # or "anthropic"; any endpoint that speaks so, at base_url
+# model = "some-model"
+# api_key_env = "OPENAI_API_KEY"     # the variable with the key
+# usd_per_mtok = [1.25, 10.0]        # dollars, read and written
+
+# [runners.model]
+# kind = "llm"
+"""
+
 _ROLES = """\
 
 # [roles.backend-engineer]
@@ -101,7 +114,7 @@ def configuration(project_id: str, place: str, branch: str, command: Sequence[st
         '# env = ["MY_API_KEY"]              # all that it sees besides PATH, HOME and locale',
     ]
     roles = _ROLES.format(runner=_quoted(agents[0] if agents else "mine"))
-    return _HEADER + "\n".join(project) + _AGENTS + "\n".join(shown) + "\n" + roles
+    return _HEADER + "\n".join(project) + _AGENTS + "\n".join(shown) + "\n" + _MODEL + roles
 
 
 def _told(found: Sequence[FoundProgram]) -> str:

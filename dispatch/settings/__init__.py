@@ -21,6 +21,7 @@ from dispatch.settings.model import (
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
 from dispatch.settings.presets import KNOWN_PROGRAMS, KnownProgram, Preset
 from dispatch.settings.projects import Landing, ProjectCapSettings, ProjectSettings
+from dispatch.settings.providers import ModelLimits, ProviderKind, ProviderSettings
 from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings, Workspace
 from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
@@ -40,10 +41,13 @@ __all__ = [
     "KnownProgram",
     "Landing",
     "LessonSettings",
+    "ModelLimits",
     "Pool",
     "Preset",
     "ProjectCapSettings",
     "ProjectSettings",
+    "ProviderKind",
+    "ProviderSettings",
     "ReadinessMode",
     "RoleSettings",
     "RunnerKind",

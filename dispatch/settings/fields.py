@@ -117,6 +117,21 @@ def _evidence_pattern(pattern: str) -> str:
     return pattern
 
 
+def _http_url(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise refusal(
+            "is not the address of an endpoint",
+            "Write for example https://models.example.com/v1, without a user, password or query.",
+        )
+    return value
+
+
+def _variable(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise refusal("cannot be the name of a variable", "Name the environment variable that holds the key.")
+    return value
+
+
 Patience = Annotated[timedelta | Literal["never"], BeforeValidator(_duration_or_never)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(_read_duration), AfterValidator(_above_zero)]
 OptionalDuration = Annotated[PositiveDuration | None, BeforeValidator(_empty_is_none)]
@@ -128,6 +143,8 @@ ResultUrl = Annotated[str, _server_address(RESULT_BACKENDS), Field(repr=False)]
 FunctionName = Annotated[str, AfterValidator(_function_name)]
 Dollars = Annotated[Decimal, Field(ge=0)]
 Prices = Annotated[tuple[Dollars, Dollars], BeforeValidator(_in_and_out)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+VariableName = Annotated[str, AfterValidator(_variable)]
 KeyPrefix = Annotated[str, AfterValidator(_prefix)]
 EvidencePattern = Annotated[str, AfterValidator(_evidence_pattern)]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from dispatch.settings.fields import Arguments, Patience, Prices, Section
+from dispatch.settings.fields import Arguments, Patience, Prices
 from dispatch.settings.presets import KNOWN_PROGRAMS, Preset
+from dispatch.settings.providers import ModelLimits
 
 DEFAULT_SILENCE_LIMIT = timedelta(minutes=5)
 """How long an agent program may print nothing at all before it is taken for one that waits for somebody."""
@@ -17,6 +18,7 @@ DEFAULT_SILENCE_LIMIT = timedelta(minutes=5)
 class RunnerKind(StrEnum):
     COMMAND = "command"
     PYTHON = "python"
+    LLM = "llm"
 
 
 class Workspace(StrEnum):
@@ -33,8 +35,10 @@ class Isolation(StrEnum):
     CONTAINER = "container"
 
 
-class RunnerSettings(Section):
+class RunnerSettings(ModelLimits):
     """How an agent is started: a `command` by its `argv`, a `python` function by its `target` ("module:function").
+
+    An `llm` is an agent of dispatch's own on a provider of its role, within the limits that stand before the rest.
 
     `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
     the project needs no worktree: its `workspace` may be `empty`. A function may share its process with
