@@ -39,6 +39,7 @@ def deployment(deploy: Callable[..., Any], model: ModelServer, tmp_path_factory:
         _runner("opencode", OPENCODE, ["--model", "scripted/model"]),
     ]
     deployment = deploy(extra="".join(runners))
+    _bring_commands(deployment)
     environment = {"MODEL_KEY": KEY, "ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": model.url}
     environment |= {"HOME": str(tmp_path_factory.mktemp("home")), "OPENCODE_CONFIG_CONTENT": _opencode_options(model)}
     deployment.environment |= environment | dict.fromkeys(QUIET, "1")
@@ -51,6 +52,26 @@ def deployment(deploy: Callable[..., Any], model: ModelServer, tmp_path_factory:
 
 QUIET = ("OPENCODE_DISABLE_AUTOUPDATE", "OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_DEFAULT_PLUGINS")
 """Keep a program from looking at the network for what no test needs."""
+
+
+def _bring_commands(deployment: Any) -> None:
+    """Let the repository name commands that programs would run by themselves, each of which leaves a file."""
+    place = deployment.directory / "brought"
+    place.mkdir()
+    hook = {"type": "command", "command": f"touch {place}/claude"}
+    writes = f'fs.writeFileSync("{place}/opencode", "")'
+    plugin = f'import fs from "fs"\nexport const Brought = async () => {{ {writes}; return {{}} }}\n'
+    files = {
+        ".claude/settings.json": json.dumps({"hooks": {"SessionStart": [{"hooks": [hook]}]}}),
+        ".codex/config.toml": f'[mcp_servers.brought]\ncommand = "touch"\nargs = ["{place}/codex"]\n',
+        ".opencode/plugin/brought.js": plugin,
+    }
+    for name, text in files.items():
+        path = deployment.repository / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    deployment.git("add", ".")
+    deployment.git("commit", "-qm", "Bring commands")
 
 
 def _runner(name: str, program: NpmProgram, options: list[str], more: str = "") -> str:
@@ -97,6 +118,11 @@ def actions_of(deployment: Any, run: Any) -> list[str]:
     return [action.progress_key for action in deployment.store.reading.actions(run.id)]
 
 
+def brought(deployment: Any) -> list[str]:
+    """Return the programs that ran a command which the repository brought."""
+    return sorted(path.name for path in (deployment.directory / "brought").iterdir())
+
+
 def tokens_of(deployment: Any, run: Any) -> tuple[int, int]:
     return tuple(deployment.ask(f"SELECT tokens_{way} FROM runs WHERE id = :run", run=run.id) for way in ("in", "out"))
 
@@ -139,6 +165,7 @@ def goes_on_after_an_answer(deployment: Any, model: ModelServer, role: str, edit
     assert "I looked around." in last.text, "the session of the first run went on"
     assert "I looked around." not in first.text
     assert "Your session of the last attempt goes on." in last.text
+    assert role not in brought(deployment)
     return asking, done
 
 
@@ -193,6 +220,18 @@ def test_codex_whose_model_never_answers_is_stopped(deployment: Any, model: Mode
     run = settled(deployment, key)
 
     assert (run.outcome.kind, run.outcome.cause) == ("failed", "silent")
+
+
+@pytest.mark.usefixtures("has_codex")
+def test_codex_that_goes_round_in_circles_is_stopped(deployment: Any, model: ModelServer) -> None:
+    model.scripts["codex-loops"] = [Call("exec_command", {"cmd": "echo 1 failed"})]
+    key = add(deployment, "codex-loops", "Go round", "codex")
+    run = settled(deployment, key)
+    model.scripts["codex-loops"] = [Say("DISPATCH: nothing_to_do: There is nothing.")]
+
+    assert run.outcome.kind == "looped"
+    assert "`command echo 1 failed`" in run.outcome.reason
+    deployment.await_status(key, "closed")
 
 
 @pytest.mark.usefixtures("has_claude")

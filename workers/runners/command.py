@@ -11,7 +11,7 @@ from dispatch.errors import ConfigurationError
 from dispatch.models.outcome import Failed, Outcome
 from workers.runners import guard
 from workers.runners.base import RunnerContext
-from workers.runners.environment import check_names
+from workers.runners.environment import NO_VARIABLES, check_names
 from workers.runners.launching import Containment, HostStage, Launch, Stage
 from workers.runners.link import GuardLink
 from workers.runners.pipes import open_pipe
@@ -82,21 +82,25 @@ class CommandRunner:
             return stage.explain(outcome_of_program(ending, context, transcript.result, transcript.tail))
 
     @contextmanager
-    def stage(self, context: RunnerContext, *, by_text: bool = False) -> Iterator[Stage | Failed]:
+    def stage(
+        self, context: RunnerContext, *, by_text: bool = False, variables: Mapping[str, str] = NO_VARIABLES
+    ) -> Iterator[Stage | Failed]:
         """Tell the agent its work in files, and give where it is done; or why it cannot be started. Raises OSError.
 
-        `by_text` is for programs that say in their last message how they ended.
+        `by_text` is for programs that say in their last message how they ended. `variables` are those that the agent
+        sees besides, where the configuration passes none of that name.
         """
         if self._containment is not None:
             argv, script = self._contained_command()
-            with self._containment.stage(context, argv, script, self._pass_env, by_text=by_text) as contained:
+            told = self._containment.stage(context, argv, script, self._pass_env, by_text=by_text, variables=variables)
+            with told as contained:
                 yield contained
             return
         words = self._command()
         if isinstance(words, Failed):
             yield words
         else:
-            yield HostStage.of(context, words, self._pass_env, self._env, by_text=by_text)
+            yield HostStage.of(context, words, self._pass_env, self._env, by_text=by_text, variables=variables)
 
     def start(
         self,

@@ -1,6 +1,8 @@
 """What an agent sees of the worker's environment: an allow-list. Source: PROTOCOL, rule 17."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from dispatch.errors import ConfigurationError
 
@@ -12,6 +14,7 @@ PROMPT_VARIABLE = "DISPATCH_PROMPT"
 """Names the file that tells the same as a page of Markdown."""
 SESSION_VARIABLE = "DISPATCH_SESSION_ID"
 """The agent program's own session, where this run is to resume one."""
+NO_VARIABLES: Final[Mapping[str, str]] = MappingProxyType({})
 _OUR_PREFIX = "DISPATCH_"
 
 

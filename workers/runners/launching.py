@@ -21,6 +21,7 @@ from workers.runners.base import RunnerContext, Worktree
 from workers.runners.container_order import ORDER_VARIABLE, Order
 from workers.runners.environment import (
     ASSIGNMENT_VARIABLE,
+    NO_VARIABLES,
     PROMPT_VARIABLE,
     SESSION_VARIABLE,
     agent_environment,
@@ -85,12 +86,13 @@ class HostStage:
         env: Mapping[str, str],
         *,
         by_text: bool = False,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> "HostStage":
         """Tell an agent its work in files, and return where it does it. Raises OSError."""
         prompt = write_prompt(context, by_text=by_text)
         told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(prompt)}
         environment = agent_environment(os.environ, pass_env, {**env, **told, **_session(context)})
-        return cls(words, Worktree.of(context.assignment.workspace), environment, prompt)
+        return cls(words, Worktree.of(context.assignment.workspace), {**variables, **environment}, prompt)
 
     def launch(self, command: Sequence[str], *, with_prompt: bool = False) -> Launch:
         return Launch(command, self.worktree.here, self.environment, self.prompt if with_prompt else None)
@@ -146,11 +148,13 @@ class Containment:
         pass_env: Sequence[str],
         *,
         by_text: bool = False,
+        variables: Mapping[str, str] = NO_VARIABLES,
     ) -> Iterator[ContainerStage | Failed]:
         """Make the container of a run, and give it to the block; after the block it is gone.
 
         `argv` is found in the image, but for the argument at `script`: a file of this host that is shown inside. The
-        agent's environment is that of the image, the locale, and `pass_env`. Raises OSError.
+        agent's environment is that of the image, the locale, `pass_env`, and `variables` where those say nothing.
+        Raises OSError.
         """
         told = _write_told(context, by_text=by_text)
         trouble = context.run_directory / _TROUBLE_FILE
@@ -171,7 +175,7 @@ class Containment:
             return
         try:
             worktree = Worktree(assignment.workspace, Path(WORKSPACE))
-            environment = _environment(context, pass_env)
+            environment = {**variables, **_environment(context, pass_env)}
             yield ContainerStage(words, worktree, environment, container, context.run_directory, trouble)
         finally:
             self._containers.remove(container)

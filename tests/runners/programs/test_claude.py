@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dispatch.models.messages import SessionEvent
-from workers.runners.programs.claude import DEFAULTS, Claude
+from workers.runners.programs.claude import DEFAULTS, USER_SETTINGS, Claude
 
 CLAUDE = Claude()
 SESSION = "79930cbc-9fef-4a3c-9f04-8ee2bc7f07c6"
@@ -36,11 +36,12 @@ def result(**more):
 
 def test_it_never_asks_a_terminal_and_the_permissions_of_the_user_are_his_alone():
     command = CLAUDE.command(["claude", "--model", "opus"], "", {})
-    assert command[:-4] == ["claude", *DEFAULTS, "--model", "opus"]
+    assert command[:-4] == ["claude", *DEFAULTS, "--model", "opus", *USER_SETTINGS]
     assert command[-4:] == ["--print", "--output-format", "stream-json", "--verbose"]
 
     own = CLAUDE.command(["claude", "--permission-mode=plan"], "", {})
     assert not set(DEFAULTS) & set(own)
+    assert CLAUDE.command(["claude", "--setting-sources", "user,project"], "", {}).count("--setting-sources") == 1
 
 
 @pytest.mark.parametrize("variable", ["HOME", "CLAUDE_CONFIG_DIR"])

@@ -134,6 +134,17 @@ def test_what_a_program_needs_to_resume_its_session_is_done_before(stage, drive)
     assert len(stage.identities) == 3
 
 
+def test_a_repository_brings_opencode_no_plugins_unless_the_configuration_says_so(make_stage, drive, monkeypatch):
+    name = "OPENCODE_DISABLE_PROJECT_CONFIG"
+    source = (
+        f'say("text", sessionID="s", part={{"type": "text", "text": "DISPATCH: completed: " + os.environ["{name}"]}})'
+    )
+    assert make_stage().run(drive(source, Preset.OPENCODE)) == Completed(summary="1")
+
+    monkeypatch.setenv(name, "0")
+    assert make_stage().run(drive(source, Preset.OPENCODE, pass_env=[name])) == Completed(summary="0")
+
+
 def test_a_session_that_cannot_be_brought_along_is_begun_anew(stage, drive):
     outcome = with_session(stage, "ses_gone").run(drive(OPENCODE_LIKE, Preset.OPENCODE))
 

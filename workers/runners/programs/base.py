@@ -51,7 +51,12 @@ class Program(Protocol):
 
     The prompt is on standard input, never among the words: it can be longer than those may be, and is nothing that a
     shell or a parser of options should see. `session` is the program's own, empty for a new one.
+
+    A repository brings no commands: hooks, plugins and servers that its files name are left out.
     """
+
+    variables: Mapping[str, str]
+    """What the program's environment has besides, where the configuration passes no variable of that name."""
 
     def command(self, words: Sequence[str], session: str, environment: Mapping[str, str]) -> list[str]:
         """Return the command that starts the program so that it never asks a terminal."""

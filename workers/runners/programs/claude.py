@@ -10,6 +10,7 @@ from pydantic import Field
 
 from dispatch.models.messages import AgentEvent, ProgressEvent, SessionEvent, UsageEvent
 from workers.runners.base import Worktree
+from workers.runners.environment import NO_VARIABLES
 from workers.runners.programs.actions import tool_action
 from workers.runners.programs.base import JsonListener, Line, Step, has_option, parted
 
@@ -18,6 +19,8 @@ DEFAULTS = ("--permission-mode", "acceptEdits", "--allowed-tools", "Bash")
 
 Whoever gives one of these, or `--dangerously-skip-permissions`, decides alone.
 """
+USER_SETTINGS = ("--setting-sources", "user")
+"""Not the repository's settings: they can name commands, and nobody is there to trust them."""
 _PERMISSIONS = ("--permission-mode", "--allowed-tools", "--allowedTools", "--dangerously-skip-permissions")
 _DENIED = re.compile(r"requested permissions? to (.{1,300}?),? but you haven.t granted", re.DOTALL)
 
@@ -25,12 +28,15 @@ _DENIED = re.compile(r"requested permissions? to (.{1,300}?),? but you haven.t g
 class Claude:
     """Reads its prompt from standard input. It tells dollars itself, when it is done."""
 
+    variables = NO_VARIABLES
+
     def command(self, words: Sequence[str], session: str, environment: Mapping[str, str]) -> list[str]:
         program, options = parted(words)
         defaults = () if has_option(options, *_PERMISSIONS) else DEFAULTS
         resumed = ("--resume", str(session_file(session, environment) or session)) if session else ()
+        sources = () if has_option(options, "--setting-sources") else USER_SETTINGS
         output = ("--print", "--output-format", "stream-json", "--verbose")
-        return [*program, *defaults, *options, *output, *resumed]
+        return [*program, *defaults, *options, *sources, *output, *resumed]
 
     def steps(self, words: Sequence[str], session: str, directory: Path) -> Sequence[Step]:
         return ()

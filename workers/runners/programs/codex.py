@@ -11,6 +11,7 @@ from pydantic import Field
 
 from dispatch.models.messages import ActionEvent, AgentEvent, ProgressEvent, SessionEvent, UsageEvent
 from workers.runners.base import Worktree
+from workers.runners.environment import NO_VARIABLES
 from workers.runners.programs.actions import command_action, edit_action, tool_action
 from workers.runners.programs.base import JsonListener, Line, Step, parted
 
@@ -21,6 +22,8 @@ _SHELLS = re.compile(r"(?:^|/)(?:ba|z|da|k)?sh$")
 
 class Codex:
     """Reads its prompt from standard input. Its usage is told once, when a turn is complete."""
+
+    variables = NO_VARIABLES
 
     def command(self, words: Sequence[str], session: str, environment: Mapping[str, str]) -> list[str]:
         program, options = parted(words)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import Field
@@ -20,6 +21,8 @@ _MORE_TO_COME = "tool-calls"
 
 class OpenCode:
     """Reads its prompt from standard input. What its configuration would ask somebody about, it refuses itself."""
+
+    variables: Mapping[str, str] = MappingProxyType({"OPENCODE_DISABLE_PROJECT_CONFIG": "1"})
 
     def command(self, words: Sequence[str], session: str, environment: Mapping[str, str]) -> list[str]:
         program, options = parted(words)

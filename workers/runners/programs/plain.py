@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dispatch.models.messages import AgentEvent
 from workers.runners.base import Worktree
+from workers.runners.environment import NO_VARIABLES
 from workers.runners.programs.base import Spoken, Step
 from workers.runners.transcript import parse_event, storable
 
@@ -14,6 +15,8 @@ MAX_MESSAGE = 20_000
 
 class PlainProgram:
     """Is started as its command line says; what it prints is its last message."""
+
+    variables = NO_VARIABLES
 
     def command(self, words: Sequence[str], session: str, environment: Mapping[str, str]) -> list[str]:
         return list(words)

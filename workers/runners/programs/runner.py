@@ -79,7 +79,7 @@ class _Talk:
 
     def hold(self, session: str) -> Outcome | None:
         """Let the program do its work and return the outcome; None when it does not find its session."""
-        with self._command.stage(self._context, by_text=True) as stage:
+        with self._command.stage(self._context, by_text=True, variables=self._program.variables) as stage:
             if isinstance(stage, Failed):
                 return stage
             interrupted = self._prepare(session, stage) if session else None
