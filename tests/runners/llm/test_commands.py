@@ -33,7 +33,7 @@ def test_what_it_leaves_in_the_background_ends_with_it(tmp_path: Path) -> None:
 
 
 def test_one_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -> None:
-    done = execute(["sh", "-c", "echo before; sleep 600 & echo $!; wait"], tmp_path, ENVIRONMENT, 0.5)
+    done = execute(["sh", "-c", "echo before; sleep 600 & echo $!; wait"], tmp_path, ENVIRONMENT, 2)
     assert done.code is None
     before, child = done.output.split()
     assert (before, done.told().splitlines()[0]) == ("before", "[it took too long and was ended]")
