@@ -7,7 +7,7 @@ from datetime import datetime
 from dispatch import escalation, exchange
 from dispatch.errors import UsageError
 from dispatch.exchange import NewBead
-from dispatch.models.bead import Bead, Dependency
+from dispatch.models.bead import DISCOVERED_TYPE, Bead, Dependency
 from dispatch.models.decision import Decision, Option, Ruling
 from dispatch.models.identity import BeadId
 from dispatch.models.importing import BeadRecord
@@ -17,7 +17,7 @@ from dispatch.settings.nearest import did_you_mean
 from dispatch.store import Store
 from dispatch.store.decisions import refuse_twice
 
-PART_EDGE = "discovered-from"
+PART_EDGE = DISCOVERED_TYPE
 """The type of the edge by which a part of a split bead names that: it only informs."""
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from dispatch.errors import BadInputError, CycleError
 from dispatch.interop import BeadEntry, MemoryEntry, Problem
 from dispatch.interop.edges import MAX_TYPE
 from dispatch.interop.intake import MAX_ID
-from dispatch.models.bead import DEFAULT_PRIORITY, PARENT_TYPE, Bead, Dependency
-from dispatch.models.identity import BeadId, ProjectId
+from dispatch.models.bead import DEFAULT_PRIORITY, DISCOVERED_TYPE, PARENT_TYPE, Bead, Dependency
+from dispatch.models.identity import BeadId, BeadKey, ProjectId, RunId
 from dispatch.models.importing import BeadRecord, ImportReport, MemoryRecord
 from dispatch.models.project import Project
 from dispatch.models.states import BeadStatus
 from dispatch.placing import Placer
 from dispatch.rerouting import follow_names
 from dispatch.routing import bead_timeout
-from dispatch.routing.hints import ROLE_LABEL
+from dispatch.routing.hints import AUTO_FILED, ROLE_LABEL
 from dispatch.settings import Settings, normal_name
 from dispatch.store import Store, StoredDocument, StoredMemory
 from dispatch.store.memories import is_known
@@ -255,6 +255,30 @@ def add_bead(
     record = new_record(project.id, bead_id, new, own, created_by=created_by, now=now, settings=settings)
     edges_to_it = [(edge, interop.dependency_document(edge, created_by, now)) for edge in others]
     return store.edits.add(project.id, record, edges_to_it, lambda edges: _refuse_cycles([*own, *others], edges))
+
+
+def file_follow_up(
+    store: Store,
+    project: Project,
+    origin: BeadId,
+    new: NewBead,
+    *,
+    run_id: RunId,
+    by: str,
+    now: datetime,
+    settings: Settings,
+) -> Bead | None:
+    """Make a bead of work that a run on `origin` found; `by` is the run's agent. None: it is there already.
+
+    A bug among them goes by the evidence in its text, as any that a program files. Raises what `add_bead` does.
+    """
+    labels = [AUTO_FILED] if new.issue_type == "bug" else []
+    bead_id = new_id(store, project, new.title, by, now)
+    edge = Dependency(issue_id=bead_id, depends_on_id=origin, type=DISCOVERED_TYPE)
+    record = new_record(
+        project.id, bead_id, replace(new, labels=labels), [edge], created_by=by, now=now, settings=settings
+    )
+    return store.edits.add_follow_up(BeadKey(project.id, origin), record, run_id)
 
 
 def new_record(

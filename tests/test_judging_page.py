@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from dispatch.budget import bead_refusal
+from dispatch.dispatcher.modelling import ModelSupply
 from dispatch.escalation import looping, worn_out
 from dispatch.loops import LoopDetector, result_fingerprint
 from dispatch.models.agent import Agent
@@ -18,6 +19,7 @@ from dispatch.models.dispatching import Supply
 from dispatch.models.guarding import FailureRow, Readiness
 from dispatch.models.identity import AgentId, BeadId, ProjectId
 from dispatch.models.project import Project
+from dispatch.models.provider import ProviderRecord, ProviderTrouble
 from dispatch.models.run import ActionRecord
 from dispatch.models.settling import Past
 from dispatch.readiness.breaker import open_breaker
@@ -147,6 +149,20 @@ def reviewers(settings: Settings) -> str:
     return explain(situation(replace(BEAD, step_size=2)))
 
 
+def provider(settings: Settings) -> str:
+    failing = ProviderRecord(name="main", failures=3, cause=ProviderTrouble.BUSY.value, failed_at=NOON)
+    with_model = Settings.model_validate(
+        {
+            **settings.model_dump(),
+            "providers": {"main": {"kind": "openai", "model": "m"}},
+            "runners": {"model": {"kind": "llm"}},
+            "roles": {"qa": {"runners": ("model",)}},
+        }
+    )
+    supply = replace(SUPPLY, providers={"main": failing}, now=NOON)
+    return explain(replace(situation(), models=ModelSupply(supply, with_model).obstacle("qa")))
+
+
 RULES: list[Callable[[Settings], str | None]] = [
     readiness,
     human,
@@ -165,6 +181,7 @@ RULES: list[Callable[[Settings], str | None]] = [
     busy,
     unserved,
     reviewers,
+    provider,
 ]
 
 

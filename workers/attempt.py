@@ -20,6 +20,7 @@ from dispatch.wiring import System
 from dispatch.workspaces import Repository, commits_of_work, drop_scratch, make_scratch
 from workers.assignment import make_assignment
 from workers.conversing import Conversation
+from workers.follow_ups import FollowUpTaker
 from workers.heartbeat import RunHeartbeat
 from workers.lessons import LessonTaker, tell_lessons
 from workers.loop_watch import LoopWatch, SteadyClock
@@ -66,6 +67,7 @@ class Attempt:
             self.control,
         )
         self._lessons = LessonTaker(system.lessons, started)
+        self._follow_ups = FollowUpTaker(system.store, system.settings, started)
         lifetime = system.settings.sessions.lifetime
         self._conversation = Conversation(
             lambda session: system.store.sessions.save(started.run.id, started.token, session, lifetime),
@@ -162,6 +164,7 @@ class Attempt:
         self._meter.add(event)
         self._conversation.add(event)
         self._lessons.add(event)
+        self._follow_ups.add(event)
         action = self._recorder.add(event)
         if action is not None:
             self._loops.take(action)
@@ -208,6 +211,7 @@ class Attempt:
         """
         outcome = self._loops.explain(outcome)
         self._lessons.flush()
+        self._follow_ups.flush()
         try:
             commit_sha = write_patiently(lambda: self._commit(outcome), f"the work of run {self._run.id}")
         except Exception as error:

@@ -12,8 +12,10 @@ from dispatch.models.outcome import Failed, Lost, Outcome, TimedOut
 from dispatch.store import StartedRun
 from dispatch.wiring import System
 from workers.attempt import Attempt
+from workers.modelling import provider_for
 from workers.persistence import is_passing
 from workers.registry import RunnerRegistry
+from workers.runners import Runner
 from workers.soft_limit import SoftLimit, soft_limit
 
 log = structlog.get_logger(__name__)
@@ -103,10 +105,20 @@ class RunExecutor:
             return _outcome_of_error(error, attempt.started.run.id)
 
     def _run_agent(self, attempt: Attempt, limit: SoftLimit) -> Outcome:
-        run = attempt.started.run
-        name, runner = self._registry.choose(run.role, attempt.started.bead, self._runner)
+        name, runner = self._choose(attempt.started)
         attempt.prepare(self._system.settings.runners[name].workspace)
         return runner.run(attempt.context(self._watch, limit, name))
+
+    def _choose(self, started: StartedRun) -> tuple[str, Runner]:
+        """Return the runner. Where it uses another provider than the run was claimed with, or none, that is kept."""
+        run, bead, settings = started.run, started.bead, self._system.settings
+        name = self._runner or self._registry.runner_name(run.role, bead, run.provider)
+        provider = ""
+        if settings.is_llm(name):
+            provider = run.provider or provider_for(self._system.store, settings, run.role, bead)
+        if provider != run.provider:
+            self._system.store.running.note_provider(run.id, started.token, provider)
+        return self._registry.choose(run.role, bead, name, provider)
 
 
 def _outcome_of_error(error: Exception, run_id: RunId) -> Outcome:

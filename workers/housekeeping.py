@@ -7,6 +7,7 @@ import structlog
 from beat_schedule import HOUSEKEEPING_SECONDS
 from dispatch.results import announce_decisions
 from dispatch.wiring import System
+from workers.modelling import look_at_providers
 from workers.settling import collect_worktrees
 
 log = structlog.get_logger(__name__)
@@ -15,11 +16,13 @@ log = structlog.get_logger(__name__)
 def keep_house(system: System) -> int:
     """Announce what waits for a human, forget conversations that are over, make vectors that lessons lack.
 
-    Then collect the worktrees on this host whose runs have ended; returns how many.
+    Ask the providers of models whether they answer. Then collect the worktrees on this host whose runs have ended;
+    returns how many.
     """
     announce_decisions(system.store.decisions)
     system.store.sessions.delete_expired()
     system.lessons.refresh_vectors()
+    look_at_providers(system)
     return collect_worktrees(system)
 
 

@@ -17,8 +17,8 @@ from dispatch.loops import BeadHistory
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadKey
 from dispatch.models.settling import LookBack
-from dispatch.routing import Router, choose_runner
-from dispatch.settings import Settings
+from dispatch.routing import Router
+from dispatch.routing.means import Means
 from dispatch.store import FixedClock, Store
 
 SHOWN_ACTIONS = 10
@@ -96,7 +96,7 @@ def show(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False
             **_gathered(store, key),
             "why": explainer.why(bead_found),
             "routed_title": Router(command.settings).routed_title(bead_found),
-            "runner": _runner_view(explainer.role(bead_found), bead_found, command.settings),
+            "runner": _runner_view(explainer.means(bead_found)),
             "workflow": execution_view(store, key),
         }
     if as_json:
@@ -105,10 +105,14 @@ def show(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False
         _write_bead(view)
 
 
-def _runner_view(role: str | None, bead: Bead, settings: Settings) -> dict[str, str] | None:
-    """Return which runner would do a bead in a role, and why; None while nobody can tell, and when it is done."""
-    choice = choose_runner(settings.role(role).runners, bead) if role is not None and not bead.is_done else None
-    return {"name": choice.name, "reason": choice.reason} if choice is not None else None
+def _runner_view(means: Means | None) -> dict[str, str] | None:
+    """Return which runner would do a bead, and on which provider; None while nobody can tell, and when it is done."""
+    if means is None:
+        return None
+    view = {"name": means.runner.name, "reason": means.runner.reason}
+    if means.provider is not None:
+        view |= {"provider": means.provider.name, "provider_reason": means.provider.reason}
+    return view
 
 
 def _gathered(store: Store, key: BeadKey) -> dict[str, Any]:
@@ -164,6 +168,8 @@ def _write_bead(view: dict[str, Any]) -> None:
         output.write(sentence)
     if view["runner"]:
         output.write(f"runner: {view['runner']['name']}; {view['runner']['reason']}")
+        if "provider" in view["runner"]:
+            output.write(f"provider: {view['runner']['provider']}; {view['runner']['provider_reason']}")
     if view["routed_title"]:
         output.write(f"with its route: {view['routed_title']}")
     if view["commits"]["count"]:
@@ -203,7 +209,8 @@ def _edge_line(edge: dict[str, Any]) -> str:
 def _run_lines(run: dict[str, Any]) -> list[str]:
     since = output.moment(run["created_at"])
     line = f"{run['id']}  attempt {run['attempt']}  {run['state']}  {run['agent']}  {since}  {run['outcome_text']}"
-    return [line, *(f"  was told lesson {lesson['id']}: {lesson['title']}" for lesson in run["lessons"])]
+    on = [f"  on the provider {run['provider']}"] if run["provider"] else []
+    return [line, *on, *(f"  was told lesson {lesson['id']}: {lesson['title']}" for lesson in run["lessons"])]
 
 
 def _moment(text: str) -> datetime:

@@ -9,32 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dispatch.cli.answering import Answer, ask_version
+from dispatch.settings import KNOWN_PROGRAMS, Preset
+
 DEFAULT_BRANCH = "main"
 
 
 @dataclass(frozen=True, slots=True)
-class AgentProgram:
-    """An agent program and how it is started for a run; `key` is the variable that it usually needs."""
+class FoundProgram:
+    """An agent program on PATH that has a preset, and what it answered when it was asked for its version."""
 
-    name: str
-    argv: tuple[str, ...]
-    key: str
-
-
-_TASK = "Do the work that the JSON file $DISPATCH_ASSIGNMENT describes, in the current directory. Do not commit."
-KNOWN_AGENTS = (
-    AgentProgram("codex", ("sh", "-c", f'exec codex exec --sandbox workspace-write "{_TASK}"'), "OPENAI_API_KEY"),
-    AgentProgram(
-        "claude", ("sh", "-c", f'exec claude -p --permission-mode acceptEdits "{_TASK}"'), "ANTHROPIC_API_KEY"
-    ),
-    AgentProgram("opencode", ("sh", "-c", f'exec opencode run "{_TASK}"'), "OPENAI_API_KEY"),
-)
-"""The assignment is in a file; a shell puts its name into the prompt."""
+    preset: Preset
+    answer: Answer
 
 
-def agents_on_path() -> list[AgentProgram]:
-    """Return the known agent programs that are installed."""
-    return [agent for agent in KNOWN_AGENTS if shutil.which(agent.name)]
+def agents_on_path() -> list[FoundProgram]:
+    """Return the agent programs with a preset that are installed, each asked whether it answers."""
+    found = (preset for preset, known in KNOWN_PROGRAMS.items() if shutil.which(known.program))
+    return [FoundProgram(preset, ask_version([KNOWN_PROGRAMS[preset].program])) for preset in found]
 
 
 def current_branch(directory: Path) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from dispatch.cli.answering import ask_version
 from dispatch.cli.context import CommandContext
 from dispatch.dispatcher.checking import find_check
 from dispatch.embedders import make_embedder
@@ -14,8 +15,17 @@ from dispatch.models.identity import ProjectId
 from dispatch.models.project import Project
 from dispatch.models.queues import SERVICE_QUEUES, role_queue
 from dispatch.placing import Placer
+from dispatch.providers import check_providers
 from dispatch.routing import role_names
-from dispatch.settings import Isolation, RunnerKind, Settings, format_duration, mask_password
+from dispatch.settings import (
+    KNOWN_PROGRAMS,
+    Isolation,
+    RunnerKind,
+    RunnerSettings,
+    Settings,
+    format_duration,
+    mask_password,
+)
 from dispatch.store import Store
 from dispatch.wiring import Addresses, require_broker, require_result_backend
 from dispatch.workflow.library import read_definitions
@@ -53,6 +63,7 @@ def examine(command: CommandContext) -> Iterator[Finding]:
         return
     yield Finding("configuration", Health.OK, str(settings.config_file or "none; the defaults hold"))
     yield from _runners(settings)
+    yield from _providers(settings)
     yield from _containers(settings)
     yield from _readiness_check(settings)
     workflows = list(_workflows(settings))
@@ -84,15 +95,33 @@ def _runners(settings: Settings) -> Iterator[Finding]:
     base = settings.config_file.parent if settings.config_file else Path.cwd()
     for name, runner in settings.runners.items():
         part = f"runner {name}"
-        if runner.kind is not RunnerKind.COMMAND:
+        if runner.kind is RunnerKind.LLM:
+            yield Finding(part, Health.OK, f"an agent of dispatch's own, {runner.max_iterations} iterations a run")
+        elif runner.kind is not RunnerKind.COMMAND:
             yield Finding(part, Health.OK, runner.target)
-        elif runner.isolation is Isolation.CONTAINER:
-            yield Finding(part, Health.OK, f"{runner.argv[0]} in the image of the project")
-        elif _finds(runner.argv[0], base):
-            yield Finding(part, Health.OK, runner.argv[0])
+            continue
+        program = runner.command_line[0]
+        if runner.isolation is Isolation.CONTAINER:
+            yield Finding(part, Health.OK, f"{program} in the image of the project")
+        elif _finds(program, base):
+            yield _program(part, name, runner, base)
         else:
-            found = f"the program {runner.argv[0]!r} is not on PATH"
+            found = f"the program {program!r} is not on PATH"
             yield Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    """Ask every provider of models for its list of models. What breakers remember is not changed by that."""
+    for check in check_providers(settings.providers):
+        part, health = f"provider {check.name}", check.health
+        if not health.was_asked:
+            cure = "Set it where dispatch and its workers are started; only the environment holds keys."
+            yield Finding(part, Health.WARNING, health.told, cure)
+        elif health.trouble is not None:
+            cure = f"See [providers.{check.name}], and `dispatch providers`."
+            yield Finding(part, Health.BROKEN, health.told, cure)
+        else:
+            yield Finding(part, Health.OK, health.told)
 
 
 def _containers(settings: Settings) -> Iterator[Finding]:
@@ -116,6 +145,18 @@ def _image(containers: ContainerOrchestrator, project_id: ProjectId) -> Finding:
         return Finding(part, Health.OK, containers.examine_project(project_id))
     except ContainerError as error:
         return Finding(part, Health.BROKEN, error.facts["problem"], error.facts["cure"])
+
+
+def _program(part: str, name: str, runner: RunnerSettings, base: Path) -> Finding:
+    """Ask a program whether it answers, if its preset tells that it can be asked: others might begin to work."""
+    program = runner.command_line[0]
+    if runner.preset not in KNOWN_PROGRAMS:
+        return Finding(part, Health.OK, program)
+    answer = ask_version(runner.command_line, base=base)
+    if answer.problem:
+        cure = f"Install it anew, or correct argv of [runners.{name}]."
+        return Finding(part, Health.BROKEN, f"{program} {answer.problem}", cure)
+    return Finding(part, Health.OK, f"{program} ({answer.version})")
 
 
 def _readiness_check(settings: Settings) -> Iterator[Finding]:

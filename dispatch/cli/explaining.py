@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 
 from dispatch.budget import bead_refusal
 from dispatch.dispatcher import role_for
+from dispatch.dispatcher.modelling import ModelSupply
 from dispatch.dispatcher.parking import Obstacles, obstacles, readiness_issues
 from dispatch.models.bead import PARENT_TYPE, WAITS_FOR_TYPE, Bead
 from dispatch.models.decision import DECISION_TYPE
 from dispatch.models.dispatching import Placement, Supply
 from dispatch.models.states import BeadStatus
 from dispatch.readiness.reasons import Situation, explain, explain_all
+from dispatch.routing.means import Means
 from dispatch.settings import Settings
 from dispatch.store import Store
 
@@ -28,11 +30,17 @@ class Explainer:
         self._settings = settings
         with store.dispatching.look() as round_:
             self._supply = _without(round_.supply(lock=False), placements)
+        self._models = ModelSupply(self._supply, settings)
         self._obstacles = {project.id: obstacles(project, self._supply, settings) for project in self._supply.projects}
 
     def role(self, bead: Bead) -> str | None:
         """Return the role that a bead would go to; None: any."""
         return role_for(bead.role_hint, bead.project_id, self._supply, self._settings)
+
+    def means(self, bead: Bead) -> Means | None:
+        """Return by which runner and provider a bead would be worked on; None while nobody can tell."""
+        role = self.role(bead)
+        return self._models.means(role, bead) if role is not None and not bead.is_done else None
 
     def why(self, bead: Bead) -> str:
         """Say in one sentence where a bead stands, and why it is not further."""
@@ -60,6 +68,7 @@ class Explainer:
             unready=found.readiness,
             breaker=found.breaker,
             spent=bead_refusal(bead.usd, self._settings.project_caps(bead.project_id)) or found.budget,
+            models=self._models.obstacle(role) if role else None,
             worth_knowing=readiness_issues(bead.project_id, self._supply, self._settings),
         )
 

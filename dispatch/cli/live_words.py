@@ -34,7 +34,8 @@ def _subject(event: Event, with_project: bool) -> str:
 
 
 def _claimed(data: Mapping[str, Any], agent_name: NameOf) -> str:
-    return f"claimed for {data.get('role')}, agent {agent_name(data.get('agent'))}, attempt {data.get('attempt')}"
+    on = f" on {data['provider']}" if data.get("provider") else ""
+    return f"claimed for {data.get('role')}, agent {agent_name(data.get('agent'))}{on}, attempt {data.get('attempt')}"
 
 
 def _started(data: Mapping[str, Any], agent_name: NameOf) -> str:
@@ -83,6 +84,14 @@ def _worker(words: str) -> Callable[[Mapping[str, Any], NameOf], str]:
     return say
 
 
+def _provider_failed(data: Mapping[str, Any], _: NameOf) -> str:
+    return f"provider {data.get('provider')}: {data.get('cause')}, {data.get('failures')} in a row"
+
+
+def _provider(words: str) -> Callable[[Mapping[str, Any], NameOf], str]:
+    return lambda data, _: f"provider {data.get('provider')} {words}"
+
+
 def _role(words: str) -> Callable[[Mapping[str, Any], NameOf], str]:
     def say(data: Mapping[str, Any], agent_name: NameOf) -> str:
         return f"the role {data.get('role')} {_with_reason(words)(data, agent_name)}"
@@ -118,9 +127,13 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "run.report_refused": _with_reason("a late result was refused", "outcome"),
     "run.withdrawn": _with_reason("taken back before it started"),
     "run.settle_failed": _with_reason("a result could not be settled", "cause"),
+    "provider.failed": _provider_failed,
+    "provider.answers": _provider("answers again"),
+    "provider.released": _provider("may be used again"),
     "workflow.started": _began,
     "workflow.unknown": _with_reason("goes without a workflow", "problem"),
     "bead.added": _with_reason("added", "title"),
+    "bead.discovered": _with_reason("its agent leaves to others", "title"),
     "bead.closed": _with_reason("closed"),
     "bead.open": _opened,
     "bead.landing": _with_reason("done, waits to land"),

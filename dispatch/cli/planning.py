@@ -14,7 +14,7 @@ from dispatch.models.bead import Bead
 from dispatch.models.dispatching import Placement
 from dispatch.models.identity import BeadKey, ProjectId
 from dispatch.models.project import Project
-from dispatch.routing import choose_runner
+from dispatch.routing.means import choose_means
 from dispatch.settings import Settings
 from dispatch.store import Store
 from dispatch.wiring import System
@@ -66,12 +66,14 @@ def _ready(store: Store, projects: Sequence[Project]) -> dict[BeadKey, Bead]:
 
 
 def _going_view(bead: Bead, placement: Placement, settings: Settings) -> dict[str, Any]:
-    runner = choose_runner(settings.role(placement.role).runners, bead)
+    means = choose_means(placement.role, bead, settings, [placement.provider] if placement.provider else [])
+    runner = means.runner if means is not None else None
     return {
         **bead_view(bead),
         "role": placement.role,
         "runner": runner.name if runner is not None else None,
         "runner_reason": runner.reason if runner is not None else "",
+        "provider": placement.provider or None,
         "agents": [agent.name for agent in placement.agents],
         "timeout_seconds": placement.timeout,
         "reason": placement.reason,
@@ -112,7 +114,10 @@ def _waiting_words(bead: dict[str, Any]) -> str:
 
 
 def _runner_words(bead: dict[str, Any]) -> str:
-    return f"Runner {bead['runner']}: {bead['runner_reason']}" if bead["runner"] else ""
+    if not bead["runner"]:
+        return ""
+    on = f" on {bead['provider']}" if bead["provider"] else ""
+    return f"Runner {bead['runner']}{on}: {bead['runner_reason']}"
 
 
 def _key(bead: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from dispatch.models.identity import BeadKey, RunId
 from dispatch.models.messages import (
     ActionEvent,
     AgentEvent,
+    BeadEvent,
     LessonEvent,
     MessageEvent,
     ProgressEvent,
@@ -117,6 +118,8 @@ def event_in_words(event: AgentEvent) -> str:
             return message.rstrip()
         case ResultEvent(outcome=outcome, summary=summary, question=question):
             return f"the agent says: {outcome}. {question or summary}".rstrip()
+        case BeadEvent(title=title):
+            return f"bead     {one_line(title, _MESSAGE_ROOM)}".rstrip()
         case LessonEvent(title=title, detail=detail):
             return f"lesson   {one_line(title or detail, _MESSAGE_ROOM)}".rstrip()
         case MessageEvent(role="assistant", text=text):

@@ -8,9 +8,10 @@ import typer
 
 from dispatch.cli import output
 from dispatch.cli.context import CommandContext
-from dispatch.cli.discovering import AgentProgram, agents_on_path, current_branch, find_test_command
+from dispatch.cli.discovering import FoundProgram, agents_on_path, current_branch, find_test_command
 from dispatch.cli.options import project_name
 from dispatch.errors import BadInputError, RefusedError
+from dispatch.settings import KNOWN_PROGRAMS, Preset
 from dispatch.settings.origins import key_text
 
 CONFIG_NAME = "dispatch.toml"
@@ -35,8 +36,21 @@ _HEADER = """\
 
 _AGENTS = """\
 
-# What starts an agent: any program that reads the file DISPATCH_ASSIGNMENT names (docs/agents.md). To let agents work,
-# take one of these and all that follows, without the `# `.
+# What starts an agent: a program that has a preset, or any that reads the file DISPATCH_ASSIGNMENT names
+# (docs/agents.md). To let agents work, take one of these and all that follows, without the `# `.
+"""
+
+_MODEL = """\
+
+# # Or a model directly, without any program (docs/models.md); its runner is "model" then.
+# [providers.main]
+# kind = "openai"                    # or "anthropic"; any endpoint that speaks so, at base_url
+# model = "some-model"
+# api_key_env = "OPENAI_API_KEY"     # the variable with the key
+# usd_per_mtok = [1.25, 10.0]        # dollars, read and written
+
+# [runners.model]
+# kind = "llm"
 """
 
 _ROLES = """\
@@ -59,7 +73,8 @@ def init(context: typer.Context) -> None:
     """Write a commented dispatch.toml for the repository in the current directory. An existing one is left alone."""
     here = Path.cwd()
     target = CommandContext.of(context).config_option or here / CONFIG_NAME
-    command, agents = find_test_command(here), agents_on_path()
+    command, found = find_test_command(here), agents_on_path()
+    agents = [program.preset for program in found if program.answer.version]
     place = "." if target.parent.resolve() == here else str(here)
     text = configuration(project_name(here) or "project", place, current_branch(here), command, agents)
     try:
@@ -73,15 +88,13 @@ def init(context: typer.Context) -> None:
         ) from error
     output.write(f"Wrote {target}.")
     output.write(f"Tests: {' '.join(command) if command else 'none found; set test_command'}")
-    output.write(f"Agent programs: {', '.join(agent.name for agent in agents) or 'none of the known ones is on PATH'}")
+    output.write(f"Agent programs: {_told(found)}")
     output.write(
         f"Next: `dispatch project add {here}`, `dispatch import`, `dispatch plan`; then an agent, `dispatch up`."
     )
 
 
-def configuration(
-    project_id: str, place: str, branch: str, command: Sequence[str], agents: Sequence[AgentProgram]
-) -> str:
+def configuration(project_id: str, place: str, branch: str, command: Sequence[str], agents: Sequence[Preset]) -> str:
     """Return the text of a dispatch.toml. Active is only what is known of the project; the rest is commented."""
     project = [
         "",
@@ -100,15 +113,26 @@ def configuration(
         '# argv = ["python", "agent.py"]',
         '# env = ["MY_API_KEY"]              # all that it sees besides PATH, HOME and locale',
     ]
-    roles = _ROLES.format(runner=_quoted(agents[0].name if agents else "mine"))
-    return _HEADER + "\n".join(project) + _AGENTS + "\n".join(shown) + "\n" + roles
+    roles = _ROLES.format(runner=_quoted(agents[0] if agents else "mine"))
+    return _HEADER + "\n".join(project) + _AGENTS + "\n".join(shown) + "\n" + _MODEL + roles
 
 
-def _runner(agent: AgentProgram) -> Iterable[str]:
-    yield f"# [runners.{agent.name}]"
-    yield '# kind = "command"'
-    yield f"# argv = {_list(agent.argv)}"
-    yield f"# env = {_list([agent.key])}    # all that it sees besides PATH, HOME and locale"
+def _told(found: Sequence[FoundProgram]) -> str:
+    """Say which agent programs there are, and of one that does not answer why it got no preset."""
+    if not found:
+        return "none of the known ones is on PATH"
+    answers = (
+        f"{one.preset} ({one.answer.version})" if one.answer.version else f"{one.preset}, which {one.answer.problem}"
+        for one in found
+    )
+    return "; ".join(answers)
+
+
+def _runner(preset: Preset) -> Iterable[str]:
+    yield f"# [runners.{preset}]"
+    yield f"# preset = {_quoted(preset)}"
+    yield f"# env = {_list([KNOWN_PROGRAMS[preset].key])}    # all that it sees besides PATH, HOME and locale"
+    yield '# silence_limit = "5m"            # printing nothing for so long, it is taken for waiting, and stopped'
     yield ""
 
 

@@ -47,6 +47,7 @@ def run_view(run: Run) -> dict[str, Any]:
         "stop_reason": run.stop_reason,
         "agent": run.agent_name,
         "host": run.host,
+        "provider": run.provider,
         "outcome": run.outcome,
         "commit": run.commit_sha,
         "timeout_seconds": run.timeout,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from dispatch.context.compaction import compact
+from dispatch.context.ending import how_to_end
 from dispatch.context.fitting import Item, block, listed, markdown, one_line, quoted
 from dispatch.models.messages import (
     AssignedNode,
@@ -40,10 +41,13 @@ class Section(NamedTuple):
     body: Callable[[Assignment, int], str]
 
 
-def render(assignment: Assignment) -> str:
-    """Return what a run is told, as Markdown: at most `MOST_CHARACTERS` of it."""
+def render(assignment: Assignment, *, by_text: bool = False) -> str:
+    """Return what a run is told, as Markdown: at most `MOST_CHARACTERS` of it.
+
+    A program that only writes text is told to end `by_text`: in words that its last message can hold.
+    """
     parts = [_head(assignment)]
-    for section in SECTIONS:
+    for section in (*SECTIONS[:-1], SECTIONS[-1]._replace(body=_ending_by_text)) if by_text else SECTIONS:
         heading = f"## {section.title}\n\n"
         body = section.body(assignment, section.room - len(heading) - 2)
         if body:
@@ -195,24 +199,12 @@ def _limits(assignment: Assignment, room: int) -> str:
 
 
 def _ending(assignment: Assignment, room: int) -> str:
-    node = assignment.workflow
-    if node is not None and node.kind == NodeKind.VERIFY:
-        return _REVIEWER_ENDS
-    return _WORKER_ENDS
+    return how_to_end(assignment, by_text=False)
 
 
-_REVIEWER_ENDS = """\
-- Approve the work (completed, verdict approved), or reject it (completed, verdict rejected). Say in the summary what
-  you looked at and, when you reject it, what has to change.
-- Where you cannot judge it without a human, ask one question (needs_input)."""
-_WORKER_ENDS = """\
-- Leave your changes in the working directory; they are committed, tested and landed for you. Do not push, and do not
-  close the bead.
-- Done (completed): what the bead asks for is there, and the test command passes. Say in a sentence what you did.
-- Nothing to do (completed, nothing_to_do): it was there before. Say where.
-- A question (needs_input): a human has to decide or supply something. Ask one question; the answer comes with the next
-  attempt.
-- Not done (failed): say the cause in a few words, always the same ones for the same cause."""
+def _ending_by_text(assignment: Assignment, room: int) -> str:
+    return how_to_end(assignment, by_text=True)
+
 
 SECTIONS: Final = (
     Section("Your role", 8_000, _role),

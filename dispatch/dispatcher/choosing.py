@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from dispatch.dispatcher.modelling import ModelSupply
 from dispatch.models.agent import Agent
 from dispatch.models.dispatching import Candidate, Lane, Placement, Plan, Refusal, Supply
 from dispatch.models.identity import ProjectId
@@ -87,18 +88,19 @@ def answered_hints(supply: Supply, settings: Settings) -> frozenset[str]:
 def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, limit: int | None = None) -> Plan:
     """Give candidates to agents: by priority, then oldest first; to each the agents that rested longest.
 
-    A candidate that gets none is refused with the cap that was in its way; one that only found all agents taken is
-    not: it was simply not its turn. One that needs several keeps those that are idle from the candidates behind it
-    until there are enough, or smaller ones would pass it for ever.
+    A candidate that gets none is refused with what was in its way: a cap, or providers that are down. One that only
+    found all agents taken is not: it was simply not its turn. One that needs several keeps those that are idle from the
+    candidates behind it until there are enough, or smaller ones would pass it for ever.
     """
     idle = list(supply.agents)
     in_use = Counter(supply.open_by_role)
+    models = ModelSupply(supply, settings)
     placements: list[Placement] = []
     refusals: list[Refusal] = []
     for candidate in sorted(candidates, key=_dispatch_order):
         if limit is not None and len(placements) >= limit:
             break
-        seat = _first_seat(idle, candidate.lane.role, in_use, supply, settings)
+        seat = _first_seat(idle, candidate.lane.role, in_use, supply, settings, models)
         if seat is None:
             continue
         if isinstance(seat, str):
@@ -112,7 +114,7 @@ def choose(candidates: Sequence[Candidate], supply: Supply, settings: Settings, 
             refusals.append(Refusal(bead=candidate.bead.key, reason=_gathers(role, needed, len(agents))))
             continue
         in_use[role] += needed
-        placements.append(_place(candidate, agents, role, settings))
+        placements.append(_place(candidate, agents, role, settings, models.take(role, candidate.bead)))
     return Plan(placements=tuple(placements), refusals=tuple(refusals))
 
 
@@ -137,12 +139,18 @@ def _gathers(role: str, needed: int, found: int) -> str:
     return f"Its step needs {needed} agents of the role {role} at once, and {found} of them may begin now."
 
 
-def _place(candidate: Candidate, agents: Sequence[Agent], role: str, settings: Settings) -> Placement:
+def _place(candidate: Candidate, agents: Sequence[Agent], role: str, settings: Settings, provider: str) -> Placement:
     bead = candidate.bead
     reason = " ".join(filter(None, (bead.role_reason, _why_there(candidate, role, settings))))
     timeout = settings.task_timeout(bead.project_id, role, bead.node_timeout or candidate.timeout)
     return Placement(
-        bead=bead.key, agents=tuple(agents), role=role, timeout=timeout, reason=reason, reads=bead.step_reads
+        bead=bead.key,
+        agents=tuple(agents),
+        role=role,
+        timeout=timeout,
+        reason=reason,
+        reads=bead.step_reads,
+        provider=provider,
     )
 
 
@@ -167,14 +175,19 @@ def _dispatch_order(candidate: Candidate) -> tuple[int, float, str]:
 
 
 def _first_seat(
-    idle: Sequence[Agent], wanted: str | None, in_use: Counter[str], supply: Supply, settings: Settings
+    idle: Sequence[Agent],
+    wanted: str | None,
+    in_use: Counter[str],
+    supply: Supply,
+    settings: Settings,
+    models: ModelSupply,
 ) -> tuple[Agent, str] | str | None:
-    """Return the first agent that may work, and in which role; else the cap in the way, or None when nobody is able."""
+    """Return the first agent that may work, and in which role; else what is in the way, or None when nobody is able."""
     in_the_way = None
     for agent in idle:
         for role in agent.roles if wanted is None else (wanted,):
             if role in agent.roles:
-                cap = role_pause(role, supply.paused_roles) or _cap(role, in_use, settings)
+                cap = role_pause(role, supply.paused_roles) or _cap(role, in_use, settings) or models.obstacle(role)
                 if cap is None:
                     return agent, role
                 in_the_way = in_the_way or cap

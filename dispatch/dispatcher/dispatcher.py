@@ -261,6 +261,7 @@ def _result(handover: Handover) -> DispatchResult:
         bead_id=BeadId(task.bead_id),
         agent_id=handover.agents[0],
         run_id=RunId(task.run_id),
+        provider_id=handover.provider or None,
         role=task.role,
         reason=handover.reason,
     )

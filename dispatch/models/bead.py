@@ -24,6 +24,8 @@ DONE_STATUSES = frozenset({BeadStatus.CLOSED, BeadStatus.PINNED, BeadStatus.TOMB
 """A bead in one of these is never blocked and never blocks another."""
 
 BLOCKS_TYPES = frozenset({"blocks", "conditional-blocks"})
+DISCOVERED_TYPE = "discovered-from"
+"""The edge of a bead to the one whose work brought it to light, or whose part it is: it only informs."""
 PARENT_TYPE = "parent-child"
 WAITS_FOR_TYPE = "waits-for"
 READINESS_TYPES = BLOCKS_TYPES | {PARENT_TYPE, WAITS_FOR_TYPE}

@@ -12,6 +12,7 @@ from dispatch.models.guarding import CheckedReadiness, FailureRow, Spent
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.messages import TaskMessage
 from dispatch.models.project import Project
+from dispatch.models.provider import ProviderRecord
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 """Before any moment: when nobody looked at a clock."""
@@ -40,7 +41,8 @@ class Supply:
     `served_roles` are those of any fresh incarnation, busy ones included, and `agents_by_role` the number of agents
     that serve each; `open_by_role` and `open_by_project` count open runs, `wanted` the wishes for a tick so far, and
     `noted` is what the round before noted. `paused_roles` has the reason of each. `now` is the moment of the look;
-    `readiness`, `failing` and `spent` (today) are what the guards of projects know then.
+    `readiness`, `failing` and `spent` (today) are what the guards of projects know then. `providers` is what is
+    remembered of those of models.
     """
 
     agents: tuple[Agent, ...]
@@ -58,6 +60,7 @@ class Supply:
     readiness: Mapping[ProjectId, CheckedReadiness] = field(default_factory=dict)
     failing: Mapping[ProjectId, FailureRow] = field(default_factory=dict)
     spent: Mapping[ProjectId, Spent] = field(default_factory=dict)
+    providers: Mapping[str, ProviderRecord] = field(default_factory=dict)
 
     @property
     def open_runs(self) -> int:
@@ -92,7 +95,8 @@ class Candidate:
 class Placement:
     """The decision to give a bead to agents: one for each run of the step.
 
-    The first one writes its branch, unless all of them only look at the work (`reads`).
+    The first one writes its branch, unless all of them only look at the work (`reads`). `provider` is the one of models
+    that they use, empty when they use none.
     """
 
     bead: BeadKey
@@ -101,6 +105,7 @@ class Placement:
     timeout: timedelta
     reason: str
     reads: bool = False
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +139,7 @@ class Handover:
     tasks: tuple[TaskMessage, ...]
     agents: tuple[AgentId | None, ...] = ()
     reason: str = ""
+    provider: str = ""
 
     @property
     def run_ids(self) -> tuple[RunId, ...]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from dispatch.models.bead import DEFAULT_PRIORITY, MAX_TITLE
 from dispatch.models.outcome import Outcome
 from dispatch.models.progress import NO_COMMITS, CommitRange
 from dispatch.models.session import Turn
@@ -229,8 +230,21 @@ class MessageEvent(_AgentEvent):
     text: str
 
 
+class BeadEvent(_AgentEvent):
+    """The agent leaves work to somebody else that it found and that is not its own. The first ten of a run are kept.
+
+    The same title again, from the same bead, is the same bead.
+    """
+
+    type: Literal["bead"] = "bead"
+    title: str = Field(min_length=1, max_length=MAX_TITLE)
+    description: str = ""
+    priority: int = Field(default=DEFAULT_PRIORITY, ge=0, le=4)
+    issue_type: Literal["task", "bug", "feature", "chore"] = "task"
+
+
 AgentEvent = Annotated[
-    ActionEvent | ProgressEvent | UsageEvent | ResultEvent | SessionEvent | LessonEvent | MessageEvent,
+    ActionEvent | ProgressEvent | UsageEvent | ResultEvent | SessionEvent | LessonEvent | MessageEvent | BeadEvent,
     Field(discriminator="type"),
 ]
 

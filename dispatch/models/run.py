@@ -33,7 +33,7 @@ class Run:
     work at its end that were not on the target branch, and empty when the run left none. `timeout` is the limit of the
     agent program; `deadline_at` is set when it starts. Process fields say where the agent runs, so that the next
     attempt on that host can end what a dead worker left: the boot id tells a process number of this boot from one of
-    the last.
+    the last. `provider` is the one of models that the run uses, empty when it uses none.
     """
 
     id: RunId
@@ -69,6 +69,7 @@ class Run:
     process_group: int | None = None
     process_started: float | None = None
     spent: Spent = field(default_factory=Spent)
+    provider: str = ""
 
     @property
     def bead_key(self) -> BeadKey:

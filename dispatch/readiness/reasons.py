@@ -20,7 +20,7 @@ class Situation:
     `role` is the one it would go to, None: any. `blockers` are phrases. `run` is its open run, `held` whether a step of
     ours holds it. `any_from` is when any agent may take it if nobody serves its role; None: never.
     `unready`, `breaker` and `spent` are what its project's guards, and the caps on itself, say against it;
-    `worth_knowing` is what they only show.
+    `worth_knowing` is what they only show. `models` says why no provider of its role can be used.
     """
 
     bead: Bead
@@ -35,6 +35,7 @@ class Situation:
     unready: str | None = None
     breaker: str | None = None
     spent: str | None = None
+    models: str | None = None
     worth_knowing: Sequence[str] = ()
 
 
@@ -68,6 +69,7 @@ def _reasons(situation: Situation) -> Iterator[str]:
         _agents,
         _gathering,
         _caps,
+        lambda found: found.models,
     ):
         reason = rule(situation)
         if reason:

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from dispatch.escalation import worn_out
 from dispatch.models.bead import Bead
-from dispatch.models.outcome import Outcome, counts_as_hop, error_text
+from dispatch.models.outcome import counts_as_hop, error_text
+from dispatch.models.provider import trouble_of
+from dispatch.models.run import Run
 from dispatch.models.settling import BeadEffect, Escalation
 from dispatch.models.states import BeadEvent
 from dispatch.settings import Landing, Settings
@@ -21,11 +23,22 @@ def finished(bead: Bead, moved_to: str | None, settings: Settings, *, reason: st
     return BeadEffect(event=BeadEvent.FINISH, reason=reason, head_sha=moved_to, close_reason=reason, hops=1, failures=0)
 
 
-def failed(bead: Bead, outcome: Outcome, moved_to: str | None, settings: Settings) -> BeadEffect:
-    """A run failed: the bead goes back, and cools down."""
+def failed(bead: Bead, run: Run, moved_to: str | None, settings: Settings) -> BeadEffect:
+    """A run failed: the bead goes back, and cools down.
+
+    The fault of its provider takes the bead to the next one, but never to a human: nothing is wrong with the bead.
+    """
+    outcome = run.outcome
+    assert outcome is not None, "a joined run has an outcome"
     error = error_text(outcome) or outcome.kind
-    return sent_back(
-        bead, BeadEvent.RETURN, error, settings, head_sha=moved_to, hops=1 if counts_as_hop(outcome) else 0
+    if trouble_of(run) is None:
+        hops = 1 if counts_as_hop(outcome) else 0
+        return sent_back(bead, BeadEvent.RETURN, error, settings, head_sha=moved_to, hops=hops)
+    failures = min(bead.failures + 1, settings.guards.max_failures - 1)
+    wait = cooldown(bead.failures + 1, settings)
+    reason = error.splitlines()[0]
+    return BeadEffect(
+        event=BeadEvent.RETURN, reason=reason, head_sha=moved_to, failures=failures, cooldown=wait, error=error
     )
 
 

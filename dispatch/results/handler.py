@@ -1,7 +1,7 @@
 """The result handler: settles what runs report, exactly once each."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -14,11 +14,13 @@ from dispatch.models.decision import Decision
 from dispatch.models.identity import AgentId, BeadId, BeadKey, ProjectId, RunId, StepId
 from dispatch.models.landing import DecidedLanding
 from dispatch.models.messages import ResultMessage
+from dispatch.models.provider import ProviderRecord
 from dispatch.models.run import PendingTask, Run
 from dispatch.models.settling import BeadEffect, Escalation, JoinedStep, LookBack, Past, Settled
 from dispatch.models.states import BeadEvent
 from dispatch.models.workflow import Execution
 from dispatch.ports import MessageBus
+from dispatch.readiness.providers import after_run
 from dispatch.results.judging import judge, judge_landing
 from dispatch.results.limits import inform
 from dispatch.settings import Settings
@@ -37,7 +39,12 @@ log = structlog.get_logger(__name__)
 class ResultRecords(Protocol):
     """What the handler needs of the store."""
 
-    def settle(self, run_id: RunId, decide: Callable[[JoinedStep], BeadEffect | LookBack]) -> Settled | None: ...
+    def settle(
+        self,
+        run_id: RunId,
+        decide: Callable[[JoinedStep], BeadEffect | LookBack],
+        judge: Callable[[ProviderRecord, Run, datetime], ProviderRecord],
+    ) -> Settled | None: ...
     def join(self, step_id: StepId, decide: Callable[[JoinedStep], BeadEffect | LookBack]) -> BeadEffect | None: ...
     def look_back(self, key: BeadKey, wanted: LookBack) -> Past: ...
     def note_failed_settle(self, run_id: RunId, cause: str, *, max_failures: int) -> int: ...
@@ -138,7 +145,7 @@ class ResultHandler:
         return settled
 
     def _settle(self, run_id: RunId) -> Settled | None:
-        settled = self._records.settle(run_id, self._judge)
+        settled = self._records.settle(run_id, self._judge, self._judge_provider)
         if settled is not None and settled.effect is not None and settled.effect.event is BeadEvent.AWAIT_LANDING:
             self._publish(lambda: self._bus.publish_landing(settled.run.project_id), "a landing")
         return settled
@@ -230,6 +237,9 @@ class ResultHandler:
 
     def _judge(self, joined: JoinedStep) -> BeadEffect | LookBack:
         return judge(joined, self._settings)
+
+    def _judge_provider(self, record: ProviderRecord, run: Run, now: datetime) -> ProviderRecord:
+        return after_run(record, run, self._settings.guards, now)
 
     def _publish(self, publish: Callable[[], None], what: str) -> None:
         """Publish what a later tick asks for again: failing here must not undo, or hide, what was written."""

@@ -52,10 +52,11 @@ def _judge_node(joined: JoinedStep, execution: Execution, settings: Settings) ->
 
 
 def _effect_of(joined: JoinedStep, move: WorkflowMove, settings: Settings) -> BeadEffect:
-    bead, moved_to, outcome = joined.bead, _work_of(joined), _telling(joined).outcome
+    bead, moved_to, run = joined.bead, _work_of(joined), _telling(joined)
+    outcome = run.outcome
     assert outcome is not None, "a joined run has an outcome"
     if move.condition in (Condition.FAILURE, Condition.TIMEOUT):
-        return failed(bead, outcome, moved_to, settings)
+        return failed(bead, run, moved_to, settings)
     if move.is_through:
         return finished(bead, moved_to, settings, reason=outcome.summary)
     voted = f" ({move.votes})" if move.votes is not None else ""
@@ -73,7 +74,7 @@ def _judge_outcome(joined: JoinedStep, settings: Settings) -> BeadEffect:
             reason = outcome.summary or ("" if moved_to or joined.bead.head_sha else "Nothing needed doing.")
             return finished(joined.bead, moved_to, settings, reason=reason)
         case Failed() | TimedOut() | Looped():
-            return failed(joined.bead, outcome, moved_to, settings)
+            return failed(joined.bead, run, moved_to, settings)
         case NeedsInput(question=question):
             escalation = asked(joined.bead, question)
             return returned(joined.bead, f"Its agent asks: {question}", moved_to, escalation)

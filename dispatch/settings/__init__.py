@@ -19,7 +19,9 @@ from dispatch.settings.model import (
     WorkerSettings,
 )
 from dispatch.settings.origins import SettingOrigin, explain, mask_password
+from dispatch.settings.presets import KNOWN_PROGRAMS, KnownProgram, Preset
 from dispatch.settings.projects import Landing, ProjectCapSettings, ProjectSettings
+from dispatch.settings.providers import ModelLimits, ProviderKind, ProviderSettings
 from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings, Workspace
 from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
@@ -27,6 +29,7 @@ from dispatch.settings.workflows import WorkflowChoice, WorkflowSettings
 __all__ = [
     "DEFAULT_TASK_TIMEOUT",
     "EVIDENCE_FLAGS",
+    "KNOWN_PROGRAMS",
     "BugEvidenceSettings",
     "CapSettings",
     "ContainerSettings",
@@ -35,11 +38,16 @@ __all__ = [
     "Fallback",
     "GuardSettings",
     "Isolation",
+    "KnownProgram",
     "Landing",
     "LessonSettings",
+    "ModelLimits",
     "Pool",
+    "Preset",
     "ProjectCapSettings",
     "ProjectSettings",
+    "ProviderKind",
+    "ProviderSettings",
     "ReadinessMode",
     "RoleSettings",
     "RunnerKind",

@@ -10,11 +10,13 @@ from dispatch.settings.fields import normal_name
 from dispatch.settings.finding import Finding
 from dispatch.settings.model import Settings
 from dispatch.settings.nearest import did_you_mean
+from dispatch.settings.provider_checks import provider_contradictions
 from dispatch.settings.runner_checks import runner_contradictions
 
 _NAMES = {
     "workers": (r"[A-Za-z0-9][A-Za-z0-9_-]*", "letters, digits, hyphens and underscores"),
     "runners": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, points, hyphens and underscores"),
+    "providers": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, points, hyphens and underscores"),
     "roles": (r"[a-z0-9]+(-[a-z0-9]+)*", "lower-case words joined by hyphens"),
     "projects": (r"[A-Za-z0-9][A-Za-z0-9_.-]*", "letters, digits, points, hyphens and underscores"),
 }
@@ -36,6 +38,7 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _servers(settings)
     for name, runner in settings.runners.items():
         yield from runner_contradictions(name, runner)
+    yield from provider_contradictions(settings)
     yield from _roles(settings)
     yield from _aliases(settings)
     yield from _workers(settings)
@@ -68,13 +71,15 @@ def _times(settings: Settings) -> Iterator[Finding]:
             "that the process that is to commit the work of an agent at its limit would be killed before",
             "Make the grace shorter, or hard_grace longer.",
         )
-    first, longest = settings.guards.cooldown
-    if first > longest:
-        yield Finding(
-            ("guards", "cooldown"),
-            f"the first cooldown ({format_duration(first)}) is longer than the longest ({format_duration(longest)})",
-            "Write the shorter one first.",
-        )
+    for key in ("cooldown", "provider_cooldown"):
+        first, longest = getattr(settings.guards, key)
+        if first > longest:
+            yield Finding(
+                ("guards", key),
+                f"the first cooldown ({format_duration(first)}) is longer than the longest "
+                f"({format_duration(longest)})",
+                "Write the shorter one first.",
+            )
 
 
 def _servers(settings: Settings) -> Iterator[Finding]:

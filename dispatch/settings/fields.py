@@ -65,6 +65,12 @@ def _first_and_longest(value: object) -> object:
     return value
 
 
+def _in_and_out(value: object) -> object:
+    if not (isinstance(value, list | tuple) and len(value) == 2):
+        raise refusal("is not a pair of prices", "Write dollars for a million tokens in and out: [1.25, 10.0].")
+    return value
+
+
 def _argument_list(value: object) -> object:
     if isinstance(value, str):
         raise refusal("is a text, not a list", 'Write a list, each element in quotes of its own: ["one", "two"].')
@@ -111,6 +117,21 @@ def _evidence_pattern(pattern: str) -> str:
     return pattern
 
 
+def _http_url(value: str) -> str:
+    if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+        raise refusal(
+            "is not the address of an endpoint",
+            "Write for example https://models.example.com/v1, without a user, password or query.",
+        )
+    return value
+
+
+def _variable(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise refusal("cannot be the name of a variable", "Name the environment variable that holds the key.")
+    return value
+
+
 Patience = Annotated[timedelta | Literal["never"], BeforeValidator(_duration_or_never)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(_read_duration), AfterValidator(_above_zero)]
 OptionalDuration = Annotated[PositiveDuration | None, BeforeValidator(_empty_is_none)]
@@ -121,6 +142,9 @@ BrokerUrl = Annotated[str, _server_address(BROKERS), Field(repr=False)]
 ResultUrl = Annotated[str, _server_address(RESULT_BACKENDS), Field(repr=False)]
 FunctionName = Annotated[str, AfterValidator(_function_name)]
 Dollars = Annotated[Decimal, Field(ge=0)]
+Prices = Annotated[tuple[Dollars, Dollars], BeforeValidator(_in_and_out)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+VariableName = Annotated[str, AfterValidator(_variable)]
 KeyPrefix = Annotated[str, AfterValidator(_prefix)]
 EvidencePattern = Annotated[str, AfterValidator(_evidence_pattern)]
 

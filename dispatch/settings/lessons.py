@@ -6,7 +6,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dispatch.settings.fields import PositiveDuration, Section, refusal
+from dispatch.settings.fields import HttpUrl, PositiveDuration, Section, VariableName, refusal
 
 HASHING: Final = "hashing"
 OPENAI: Final = "openai"
@@ -18,21 +18,6 @@ def _embedder(value: str) -> str:
     raise refusal("is no embedder", f'Write "{HASHING}", "{OPENAI}", or your own as "module:function_or_class".')
 
 
-def _http_url(value: str) -> str:
-    if value and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
-        raise refusal(
-            "is not the address of an endpoint",
-            "Write for example https://models.example.com/v1, without a user, password or query.",
-        )
-    return value
-
-
-def _variable(value: str) -> str:
-    if value and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise refusal("cannot be the name of a variable", "Name the environment variable that holds the key.")
-    return value
-
-
 class LessonSettings(Section):
     """How lessons are found: the `embedder` is `hashing`, `openai` (any endpoint of that kind), or `module:name`.
 
@@ -42,9 +27,9 @@ class LessonSettings(Section):
     """
 
     embedder: Annotated[str, AfterValidator(_embedder)] = HASHING
-    base_url: Annotated[str, AfterValidator(_http_url)] = ""
+    base_url: HttpUrl = ""
     model: str = ""
-    api_key_env: Annotated[str, AfterValidator(_variable)] = ""
+    api_key_env: VariableName = ""
     timeout: PositiveDuration = timedelta(seconds=2)
     half_life: PositiveDuration = timedelta(minutes=90)
     top_k: int = Field(default=5, ge=1, le=15)

@@ -30,7 +30,8 @@ from dispatch.settings.fields import (
 )
 from dispatch.settings.lessons import LessonSettings
 from dispatch.settings.projects import ProjectCapSettings, ProjectSettings
-from dispatch.settings.runners import RunnerSettings
+from dispatch.settings.providers import ProviderSettings
+from dispatch.settings.runners import RunnerKind, RunnerSettings
 from dispatch.settings.sessions import SessionSettings
 from dispatch.settings.toml_lines import KeyPath
 from dispatch.settings.workflows import WorkflowSettings
@@ -104,6 +105,9 @@ class GuardSettings(Section):
     A bead goes to a human from `max_dispatch_hops` runs on when it makes no progress, and after five times as many in
     any case. An agent that repeats an action, or a round of some, `repeat_threshold` times with the same results is
     stopped when it made no progress for `progress_window` or over its last twelve actions.
+
+    A provider of models is left alone after `provider_failures` runs in a row that failed by its fault, for the first
+    of `provider_cooldown`, and twice as long after each trial that fails, up to the second.
     """
 
     readiness_mode: ReadinessMode = ReadinessMode.WARN
@@ -114,6 +118,8 @@ class GuardSettings(Section):
     breaker_failures: int = Field(default=5, ge=1)
     repeat_threshold: int = Field(default=3, ge=2)
     progress_window: PositiveDuration = timedelta(minutes=5)
+    provider_failures: int = Field(default=3, ge=1)
+    provider_cooldown: Waits = (timedelta(seconds=30), timedelta(minutes=10))
 
     @property
     def first_cooldown(self) -> timedelta:
@@ -143,9 +149,13 @@ class WorkerSettings(Section):
 
 
 class RoleSettings(Section):
-    """A job. `runners` are ordered weakest first; `slots` caps its runs at once in the fleet, 0: no cap."""
+    """A job. `runners` are ordered weakest first; `slots` caps its runs at once in the fleet, 0: no cap.
+
+    `providers`, weakest first, are those that its `llm` runners may use; without it all that are configured.
+    """
 
     runners: Arguments = ()
+    providers: Arguments = ()
     slots: int = Field(default=0, ge=0)
     aliases: Arguments = ()
     instructions: Path | None = None
@@ -188,6 +198,7 @@ class Settings(BaseSettings):
     workflows: WorkflowSettings = WorkflowSettings()
     containers: ContainerSettings = ContainerSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
+    providers: Mapping[str, ProviderSettings] = Field(default_factory=dict)
     runners: Mapping[str, RunnerSettings] = Field(default_factory=dict)
     roles: Mapping[str, RoleSettings] = Field(default_factory=dict)
     projects: Mapping[str, ProjectSettings] = Field(default_factory=dict)
@@ -258,6 +269,14 @@ class Settings(BaseSettings):
         """Return the role that a name or alias, in any case and spelling of spaces, means. It may be unknown."""
         normal = normal_name(name)
         return self._aliases.get(normal, normal)
+
+    def role_providers(self, name: str) -> tuple[str, ...]:
+        """Return the providers that a role's `llm` runners may use, the weakest first."""
+        return self.role(name).providers or tuple(self.providers)
+
+    def is_llm(self, runner: str) -> bool:
+        """Tell whether a runner of that name is an `llm`, which needs a provider."""
+        return runner in self.runners and self.runners[runner].kind is RunnerKind.LLM
 
     def task_timeout(self, project_id: str, role: str, bead_timeout: timedelta | None = None) -> timedelta:
         """Return the limit of a run: the bead's, else the role's, else the project's, else the setting.

@@ -19,6 +19,7 @@ from dispatch.store.lessons import LessonRecords
 from dispatch.store.memories import ProjectMemory, StoredMemory
 from dispatch.store.migrate import require_current, upgrade
 from dispatch.store.projects import ProjectRecords
+from dispatch.store.providers import ProviderRecords
 from dispatch.store.reading import ReadingRecords
 from dispatch.store.rescue import RescueRecords
 from dispatch.store.routing import RoutingRecords
@@ -55,6 +56,7 @@ class Store:
         self.reading = ReadingRecords(self.units)
         self.dispatching = DispatchRecords(self.units, lease, within)
         self.guarding = GuardRecords(self.units)
+        self.providers = ProviderRecords(self.units)
         self.rescue = RescueRecords(self.units)
         self.routing = RoutingRecords(self.units)
         self.running = RunningRecords(self.units, lease)

@@ -23,8 +23,8 @@ WITH wish AS (
     SELECT * FROM unnest(
         CAST(:projects AS text[]), CAST(:beads AS text[]), CAST(:steps AS uuid[]), CAST(:runs AS uuid[]),
         CAST(:positions AS int[]), CAST(:agents AS uuid[]), CAST(:roles AS text[]), CAST(:timeouts AS float8[]),
-        CAST(:reasons AS text[]), CAST(:reads AS bool[])
-    ) AS wish(project_id, bead_id, step_id, run_id, position, agent_id, role, timeout_seconds, reason, reads)
+        CAST(:reasons AS text[]), CAST(:reads AS bool[]), CAST(:providers AS text[])
+    ) AS wish(project_id, bead_id, step_id, run_id, position, agent_id, role, timeout_seconds, reason, reads, provider)
 ),
 free AS (
     SELECT id, name, incarnation_id FROM agents
@@ -67,17 +67,19 @@ opened AS (
 ),
 claimed AS (
     INSERT INTO runs (id, step_id, position, project_id, bead_id, role, attempt, timeout_seconds, writes_branch, state,
-                      agent_id, agent_name, incarnation_id, base_sha, created_at)
+                      agent_id, agent_name, incarnation_id, base_sha, provider, created_at)
     SELECT run_id, step_id, position, project_id, bead_id, role, attempt, timeout_seconds,
            position = 0 AND NOT reads,
-           '{RunState.PENDING}', agent_id, agent_name, incarnation_id, head_sha, :now
+           '{RunState.PENDING}', agent_id, agent_name, incarnation_id, head_sha, provider, :now
     FROM taken
     RETURNING *
 ),
 told AS (
     INSERT INTO events (at, kind, project_id, bead_id, run_id, data)
     SELECT :now, 'run.claimed', project_id, bead_id, run_id,
-           jsonb_build_object('attempt', attempt, 'role', role, 'agent', agent_id, 'reason', reason)
+           jsonb_strip_nulls(jsonb_build_object(
+               'attempt', attempt, 'role', role, 'agent', agent_id, 'reason', reason, 'provider', NULLIF(provider, '')
+           ))
     FROM taken ORDER BY run_id
 )
 SELECT * FROM claimed ORDER BY step_id, position
@@ -101,6 +103,7 @@ def claim(tx: Transaction, placements: Sequence[Placement], moment: datetime) ->
             tasks=tuple(task_message(run) for run in claimed[step_id]),
             agents=tuple(agent.id for agent in placement.agents),
             reason=placement.reason,
+            provider=placement.provider,
         )
         for step_id, placement in wishes.items()
         if step_id in claimed
@@ -136,6 +139,7 @@ def _columns(wishes: dict[StepId, Placement]) -> dict[str, list[Any]]:
         "timeouts": [placement.timeout.total_seconds() for _, placement, _, _ in runs],
         "reasons": [placement.reason for _, placement, _, _ in runs],
         "reads": [placement.reads for _, placement, _, _ in runs],
+        "providers": [placement.provider for _, placement, _, _ in runs],
     }
 
 

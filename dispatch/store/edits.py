@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from dispatch.errors import NotFoundError, RefusedError
 from dispatch.models.bead import Bead, Dependency
 from dispatch.models.decision import DECISION_TYPE
-from dispatch.models.identity import BeadId, BeadKey, ProjectId
+from dispatch.models.identity import BeadId, BeadKey, ProjectId, RunId
 from dispatch.models.importing import BeadRecord
 from dispatch.models.states import BeadEvent, BeadStatus, StepState
 from dispatch.models.workflow import Turn
@@ -17,8 +17,16 @@ from dispatch.store import beads, closing, graph, guard, history, records, rulin
 from dispatch.store.engine import retrying
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
+from dispatch.store.written import written
 
 _BEADS = schema.beads
+_FOLLOW_UPS = written(
+    """
+SELECT beads.title FROM dependencies
+JOIN beads ON beads.project_id = dependencies.project_id AND beads.id = dependencies.issue_id
+WHERE dependencies.project_id = :project AND dependencies.depends_on_id = :bead AND dependencies.type = :type
+"""
+)
 
 
 class EditRecords:
@@ -50,26 +58,54 @@ class EditRecords:
     ) -> Bead:
         with self._units.begin() as tx:
             tx.lock_project(project_id)
-            if beads.taken_ids(tx, project_id, [record.bead.id]):
-                raise RefusedError(
-                    problem=f"The project {project_id} has a bead {record.bead.id} already",
-                    cure="Choose another id, or leave it to dispatch.",
-                )
-            edges = [*record.dependencies, *(edge for edge, _ in edges_to_it)]
-            self._require(tx, project_id, edges, record.bead.id)
-            check([*beads.blocking_edges(tx, project_id), *edges])
-            moment = tx.moment()
-            insert_bead(tx, project_id, record, moment)
-            for edge in record.dependencies:
-                add_edge(tx, project_id, edge, None)
-            for edge, document in edges_to_it:
-                add_edge(tx, project_id, edge, document)
-            changed = [record.bead.id, *(edge.issue_id for edge, _ in edges_to_it)]
-            graph.recompute_deferred(tx, project_id, changed)
-            graph.recompute_blocked(tx, project_id, changed)
-            key = BeadKey(project_id, record.bead.id)
-            history.add_event(tx, "bead.added", bead=key, title=record.bead.title)
-            return beads.get(tx, key)
+            return self._add_locked(tx, project_id, record, edges_to_it, check)
+
+    def _add_locked(
+        self,
+        tx: Transaction,
+        project_id: ProjectId,
+        record: BeadRecord,
+        edges_to_it: Sequence[tuple[Dependency, dict[str, Any]]],
+        check: Callable[[list[Dependency]], None],
+    ) -> Bead:
+        if beads.taken_ids(tx, project_id, [record.bead.id]):
+            raise RefusedError(
+                problem=f"The project {project_id} has a bead {record.bead.id} already",
+                cure="Choose another id, or leave it to dispatch.",
+            )
+        edges = [*record.dependencies, *(edge for edge, _ in edges_to_it)]
+        self._require(tx, project_id, edges, record.bead.id)
+        check([*beads.blocking_edges(tx, project_id), *edges])
+        moment = tx.moment()
+        insert_bead(tx, project_id, record, moment)
+        for edge in record.dependencies:
+            add_edge(tx, project_id, edge, None)
+        for edge, document in edges_to_it:
+            add_edge(tx, project_id, edge, document)
+        changed = [record.bead.id, *(edge.issue_id for edge, _ in edges_to_it)]
+        graph.recompute_deferred(tx, project_id, changed)
+        graph.recompute_blocked(tx, project_id, changed)
+        key = BeadKey(project_id, record.bead.id)
+        history.add_event(tx, "bead.added", bead=key, title=record.bead.title)
+        return beads.get(tx, key)
+
+    def add_follow_up(self, origin: BeadKey, record: BeadRecord, run_id: RunId) -> Bead | None:
+        """Add a bead that a run on `origin` brought to light, and that names it; None: it did so before.
+
+        It is the same one when its title is, whatever its case and spaces. Raises what `add` does.
+        """
+        return retrying(lambda: self._add_follow_up(origin, record, run_id))
+
+    def _add_follow_up(self, origin: BeadKey, record: BeadRecord, run_id: RunId) -> Bead | None:
+        (edge,) = record.dependencies
+        with self._units.begin() as tx:
+            tx.lock_project(origin.project_id)
+            known = tx.run(_FOLLOW_UPS, project=origin.project_id, bead=origin.bead_id, type=edge.type)
+            if _plain(record.bead.title) in {_plain(row.title) for row in known}:
+                return None
+            bead = self._add_locked(tx, origin.project_id, record, (), lambda edges: None)
+            history.add_event(tx, "bead.discovered", bead=origin, run_id=run_id, found=bead.id, title=bead.title)
+            return bead
 
     def _require(self, tx: Transaction, project_id: ProjectId, edges: Sequence[Dependency], new_id: BeadId) -> None:
         named = {edge.depends_on_id for edge in edges} | {edge.issue_id for edge in edges}
@@ -130,6 +166,10 @@ class EditRecords:
             tracking.add_changes(tx, key, changes, columns={"ready_since": moment})
             history.add_event(tx, "bead.adopted", bead=key)
             return True
+
+
+def _plain(title: str) -> str:
+    return " ".join(title.casefold().split())
 
 
 def _orphaned() -> Any:

@@ -145,6 +145,7 @@ def run(row: Row[Any]) -> Run:
         process_group=row.process_group,
         process_started=row.process_started,
         spent=Spent(usd=row.usd, tokens_in=row.tokens_in, tokens_out=row.tokens_out),
+        provider=row.provider,
     )
 
 

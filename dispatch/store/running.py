@@ -60,6 +60,7 @@ UPDATE runs SET base_sha = :base, host = :host, boot_id = :boot, process_group =
 WHERE id = :run AND token = :token
 """
 )
+_NOTE_PROVIDER = written("UPDATE runs SET provider = :provider WHERE id = :run AND token = :token")
 _REPORT = written(
     f"""
 WITH reported AS (
@@ -267,6 +268,11 @@ class RunningRecords:
                 process_group=process_group,
                 started=started,
             )
+
+    def note_provider(self, run_id: RunId, token: UUID, provider: str) -> None:
+        """Keep which provider of models the run uses, where that is not the one it was claimed with; empty: none."""
+        with self._units.single() as tx:
+            tx.run(_NOTE_PROVIDER, run=run_id, token=token, provider=provider)
 
     def record_actions(self, run_id: RunId, actions: Sequence[ActionRecord]) -> None:
         """Keep a batch of actions."""

@@ -317,6 +317,7 @@ runs = Table(
     Column("tokens_in", BigInteger, nullable=False, server_default="0"),
     Column("tokens_out", BigInteger, nullable=False, server_default="0"),
     Column("usd", Numeric, nullable=False, server_default="0"),
+    Column("provider", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(["project_id", "bead_id"], ["beads.project_id", "beads.id"]),
     Index("runs_step_position", "step_id", "position", unique=True),
     Index("runs_one_open_an_agent", "agent_id", unique=True, postgresql_where=text(_OPEN_RUNS)),
@@ -441,6 +442,19 @@ failure_rows = Table(
     Column("cause", Text, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("last_at", _INSTANT, nullable=False),
+)
+
+providers = Table(
+    "providers",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("cause", Text, nullable=False, server_default=""),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("failed_at", _INSTANT),
+    Column("succeeded_at", _INSTANT),
+    Column("checked_at", _INSTANT),
+    Column("check_error", Text, nullable=False, server_default=""),
 )
 
 spending = Table(

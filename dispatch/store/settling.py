@@ -27,6 +27,7 @@ from dispatch.store import (
     guarding,
     history,
     progress,
+    providers,
     records,
     schema,
     workflows,
@@ -49,11 +50,14 @@ class SettlingRecords:
         self._units = units
         self._lease = lease
 
-    def settle(self, run_id: RunId, decide: Decide) -> Settled | None:
-        """Settle a reported run; None when it is unknown, not reported, or settled already."""
-        return retrying(lambda: self._settle(run_id, decide))
+    def settle(self, run_id: RunId, decide: Decide, judge: providers.Judge | None = None) -> Settled | None:
+        """Settle a reported run; None when it is unknown, not reported, or settled already.
 
-    def _settle(self, run_id: RunId, decide: Decide) -> Settled | None:
+        `judge` decides what it shows of its provider, when it had one.
+        """
+        return retrying(lambda: self._settle(run_id, decide, judge))
+
+    def _settle(self, run_id: RunId, decide: Decide, judge: providers.Judge | None) -> Settled | None:
         with self._units.begin() as tx:
             key = tx.lock_project_of(run_id)
             bead_row = effects.lock_bead(tx, key) if key is not None else None
@@ -62,6 +66,8 @@ class SettlingRecords:
                 return None
             run = records.run(row)
             guarding.note_outcome(tx, run, failing=bead_row.failing)
+            if run.provider and judge is not None:
+                providers.note_run(tx, run, judge)
             if row.joined_size is None:
                 tx.run(COUNT_WISH)
                 return Settled(run=run, others_wait=row.others_wait)

@@ -8,7 +8,7 @@ from dispatch.models.agent import LOCAL_POOL, Agent
 from dispatch.models.dispatching import StatusNote, StatusState, Supply
 from dispatch.models.identity import AgentId, IncarnationId, ProjectId
 from dispatch.models.states import OPEN_RUN_STATES, AgentState
-from dispatch.store import guarding, records
+from dispatch.store import guarding, providers, records
 from dispatch.store.guard import states
 from dispatch.store.transaction import Transaction
 from dispatch.store.written import written
@@ -49,11 +49,12 @@ SELECT
         SELECT json_agg(json_build_array(project_id, CAST(usd AS text), tokens_in, tokens_out)) FROM spending
         WHERE day = CAST(:today AS date)
     ) AS spent,
+    ({{providers}}) AS providers,
     ticker.paused, ticker.pause_reason, ticker.paused_roles, ticker.wanted
 FROM ticker
 """
-_LOOK = written(_SUPPLY.format(lock=""))
-_TAKE = written(_SUPPLY.format(lock="FOR UPDATE OF agents SKIP LOCKED"))
+_LOOK = written(_SUPPLY.format(providers=providers.AS_JSON, lock=""))
+_TAKE = written(_SUPPLY.format(providers=providers.AS_JSON, lock="FOR UPDATE OF agents SKIP LOCKED"))
 
 
 def supply(
@@ -97,6 +98,7 @@ def supply(
         readiness=guarding.readiness_of(row.readiness),
         failing=guarding.failing_of(row.failing),
         spent=guarding.spent_of(row.spent),
+        providers=providers.records_of(row.providers),
     )
 
 

@@ -66,6 +66,20 @@ def test_a_runner_a_test_program_and_a_branch_that_are_not_there(configured, pro
     assert "no branch 'trunk'" in configured(branch="trunk")[1]["project shop"]["found"]
 
 
+def test_a_preset_whose_program_is_missing_or_does_not_answer(cli, tmp_path, project, running):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho no binary >&2\nexit 7\n")
+    broken.chmod(0o755)
+    config = tmp_path / "dispatch.toml"
+    text = '[runners.one]\npreset = "codex"\nargv = ["no-such-codex"]\n[runners.two]\npreset = "opencode"\n'
+    config.write_text(f'{text}argv = ["./broken", "--model", "x"]\n[runners.four]\npreset = "any"\nargv = ["true"]\n')
+    findings = {finding["part"]: finding for finding in cli("--config", config, "doctor", "--json").json}
+    assert findings["runner one"]["found"] == "the program 'no-such-codex' is not on PATH"
+    assert findings["runner two"]["found"] == "./broken ends with 7 when asked for its version: no binary"
+    assert "[runners.two]" in findings["runner two"]["cure"]
+    assert [findings[f"runner {name}"]["health"] for name in ("one", "two", "four")] == ["broken", "broken", "ok"]
+
+
 def test_a_missing_test_command_is_a_warning(configured, project, running):
     code, findings = configured(test_command="[]")
     assert code == 0

@@ -38,7 +38,7 @@ def test_the_help_of_every_command_has_an_example(cli, path):
 
 def test_the_commands_have_the_names_that_the_documentation_promises():
     promised = """
-        add adopt agents cancel close config decide demo doctor down export import inbox init pause plan ready
+        add adopt agents cancel close config decide demo doctor down export import inbox init pause plan providers ready
         reassign resume retry run runs show status stop tick up why
     """
     assert {*promised.split()} == {path[0] for path in ALL if len(path) == 1}

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dispatch.context import MOST_CHARACTERS, SECTIONS, render
+from dispatch.context import LAST_WORD, MOST_CHARACTERS, SECTIONS, render
 from dispatch.models.messages import AssignedSession, Assignment, FinishedDependency, HumanAdvice, PastError
 from dispatch.models.session import Turn
 from tests.context.cases import CASES, everything, minimal
@@ -130,6 +130,19 @@ def test_a_program_that_resumes_its_own_session_is_not_told_the_conversation() -
     page = render(resumed)
     assert "## The conversation so far" not in page
     assert "Your session of the last attempt goes on." in page
+
+
+@pytest.mark.parametrize("kind", ["task", "verify"])
+def test_a_program_that_writes_text_is_told_to_end_in_words_and_the_rest_of_the_page_is_the_same(kind: str) -> None:
+    full = everything()
+    assert full.workflow is not None
+    assignment = full.model_copy(update={"workflow": full.workflow.model_copy(update={"kind": kind})})
+    page, _, ending = render(assignment, by_text=True).rpartition("\n## How to end")
+    assert page == render(assignment).rpartition("\n## How to end")[0]
+    assert len(ending) < SECTIONS[-1].room
+    words = ("completed", "nothing_to_do", "failed", "lesson") if kind == "task" else ("approved", "rejected")
+    for word in (*words, "needs_input"):
+        assert f"`{LAST_WORD} {word}: " in ending
 
 
 def test_what_went_wrong_is_told_newest_first() -> None:

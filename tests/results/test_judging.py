@@ -12,6 +12,7 @@ from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadId, ProjectId, RunId, StepId, uuid7
 from dispatch.models.landing import AlreadyLanded, Conflict, Landed, RedTests
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, Outcome, TimedOut
+from dispatch.models.provider import ProviderTrouble
 from dispatch.models.run import Run
 from dispatch.models.settling import BeadEffect, JoinedStep, LookBack, Past
 from dispatch.models.states import BeadEvent, RunState
@@ -172,3 +173,16 @@ def test_work_that_bounced_too_often_is_escalated() -> None:
     assert isinstance(effect, BeadEffect)
     assert effect.escalation is not None
     assert effect.failures == 0
+
+
+@pytest.mark.parametrize("failures", [0, 3, 4, 9])
+def test_the_fault_of_a_provider_takes_a_bead_to_the_next_one_and_never_to_a_human(failures: int) -> None:
+    """Nor is such a run a hop. From an agent that has no provider the same words are a failure like any other."""
+    run = _run(Failed(cause=ProviderTrouble.BUSY, summary="main: it is busy."), commit=WORK)
+    effect = _judge([replace(run, provider="main")], _bead(failures=failures))
+    assert (effect.event, effect.head_sha, effect.hops, effect.escalation) == (BeadEvent.RETURN, WORK, 0, None)
+    assert effect.failures == min(failures + 1, MERGE.guards.max_failures - 1)
+    assert effect.cooldown == cooldown(failures + 1, MERGE)
+    assert effect.error == "failed: provider rate limit\nmain: it is busy."
+    plain = _judge([run], _bead(failures=failures))
+    assert (plain.hops, plain.escalation is not None) == (1, failures >= 4)

@@ -1,4 +1,4 @@
-"""The agents shown in docs/agents.md work as they stand there."""
+"""The agents shown in docs/agents.md and in the README work as they stand there."""
 
 import re
 import sys
@@ -6,20 +6,26 @@ from pathlib import Path
 
 import pytest
 
+from dispatch.context import LAST_WORD
 from dispatch.models.messages import AGENT_EVENT, Assignment, ResultEvent
 from dispatch.models.outcome import Completed, NeedsInput
+from dispatch.settings import Preset
 from workers.runners import CommandRunner
 from workers.runners.environment import ALWAYS_PASSED
+from workers.runners.programs.base import Spoken
+from workers.runners.programs.last_words import result_of
 
-PAGE = (Path(__file__).parents[2] / "docs/agents.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/agents.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture
 def example(tmp_path):
-    """Save an example of the page as a program; return its file."""
+    """Save an example of a page as a program; return its file."""
 
-    def save(language):
-        found = re.search(rf"<!-- example: {language} -->\n```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    def save(language, page=PAGE):
+        found = re.search(rf"<!-- example: {language} -->\n```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
         assert found, f"no {language} example on the page"
         path = tmp_path / f"example.{language}"
         path.write_text(found[1])
@@ -29,8 +35,9 @@ def example(tmp_path):
     return save
 
 
-def test_the_python_agent_notes_asks_and_sees_that_it_is_done(make_stage, example):
-    runner = CommandRunner([sys.executable, str(example("python"))])
+@pytest.mark.parametrize(("page", "first"), [(PAGE, ["progress"]), (README, [])], ids=["page", "readme"])
+def test_the_python_agent_notes_asks_and_sees_that_it_is_done(make_stage, example, page, first):
+    runner = CommandRunner([sys.executable, str(example("python", page))])
     noted, again, asking = (
         make_stage(bead=bead)
         for bead in ({"description": "It works."}, {"description": "It works."}, {"title": "Other", "description": ""})
@@ -40,7 +47,17 @@ def test_the_python_agent_notes_asks_and_sees_that_it_is_done(make_stage, exampl
     assert (noted.context.assignment.workspace / "NOTES.md").read_text() == "## A bead\nIt works.\n"
     assert again.run(runner) == Completed(summary="It is noted already.", nothing_to_do=True)
     assert asking.run(runner) == NeedsInput(question="What shall I note?")
-    assert [event.type for event in noted.events] == ["progress", "action", "action", "result"]
+    assert [event.type for event in noted.events] == [*first, "action", "action", "result"]
+
+
+def test_the_shell_agent_of_the_readme_trims_pages_and_sees_that_it_is_done(make_stage, example):
+    runner = CommandRunner([str(example("sh", README))])
+    page = make_stage().context.assignment.workspace / "page.md"
+    page.write_text("A page.  \nIt ends.\n")
+
+    assert make_stage().run(runner) == Completed(summary="Trimmed.")
+    assert page.read_text() == "A page.\nIt ends.\n"
+    assert make_stage().run(runner) == Completed(summary="Nothing to trim.", nothing_to_do=True)
 
 
 def test_the_shell_agent_cleans_files_and_sees_that_it_is_done(make_stage, example):
@@ -69,6 +86,17 @@ def test_the_page_names_every_field_and_every_variable():
         assert f"`{name}" in PAGE
     for kind in AGENT_EVENT.json_schema()["discriminator"]["mapping"]:
         assert f"| `{kind}` |" in PAGE
+
+
+def test_the_page_names_every_preset_and_every_last_word_with_what_it_means():
+    for preset in Preset:
+        assert f"| `{preset}` |" in PAGE
+    said = re.findall(rf"`({LAST_WORD} (\w+): )", PAGE)
+    results = {word: result_of(Spoken(message=f"{line}x: y"), is_review=False) for line, word in said}
+    assert set(results) == {"completed", "nothing_to_do", "needs_input", "failed", "approved", "rejected", "lesson"}
+    assert results["nothing_to_do"].nothing_to_do
+    assert [results[word].outcome for word in ("needs_input", "failed")] == ["needs_input", "failed"]
+    assert [results[word].verdict for word in ("approved", "rejected")] == ["approved", "rejected"]
 
 
 def test_the_bead_on_the_page_overruns_its_limit_once(make_stage):

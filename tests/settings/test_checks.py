@@ -50,6 +50,26 @@ RUNNER = '[runners.mine]\nkind = "command"\nargv = ["agent"]\n'
             'dispatch.toml:4: the command runner "mine" cannot have a target. Remove it.',
         ),
         (
+            '[runners.own]\npreset = "any"',
+            'dispatch.toml:1: the command runner "own" has no argv. Add argv = ["program", "argument"].',
+        ),
+        (
+            '[runners.own]\nkind = "python"\ntarget = "a:b"\nsilence_limit = "1m"',
+            'dispatch.toml:4: the python runner "own" cannot have a silence_limit. Remove it.',
+        ),
+        (
+            '[runners.own]\nkind = "python"\ntarget = "a:b"\npreset = "codex"',
+            'dispatch.toml:4: the python runner "own" cannot have a preset. Remove it.',
+        ),
+        (
+            '[runners.own]\nkind = "python"\ntarget = "a:b"\nusd_per_mtok = [1, 2]',
+            'dispatch.toml:4: the python runner "own" cannot have a usd_per_mtok. Remove it.',
+        ),
+        (
+            RUNNER + 'silence_limit = "0s"',
+            'dispatch.toml:4: runner "mine" may not be silent for any time. Write for example "5m", or "never".',
+        ),
+        (
             '[runners.own]\nkind = "python"',
             'dispatch.toml:1: the python runner "own" has no target of the form module:function. '
             'Write for example target = "my_agents.fixer:run".',

@@ -5,12 +5,14 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from dispatch.loops import result_fingerprint
 from dispatch.models.identity import RunId
 from dispatch.models.outcome import Completed, Failed
 from dispatch.settings import Settings
@@ -41,12 +43,12 @@ def open_shop(
     opened: list[Store] = []
     (tmp_path / "agent.sh").write_text(AGENT)
 
-    def make(**project: Any) -> Shop:
+    def make(runner: Any = None, **project: Any) -> Shop:
         values = settings.model_dump(exclude={"dispatch", "guards"})
         values |= {
             "dispatch": {"heartbeat": "200ms", "lease": "30s"},
             "containers": {"engine": podman.address},
-            "runners": {"mine": {"kind": "command", "argv": ("sh", "agent.sh"), "isolation": "container"}},
+            "runners": {"mine": runner or {"kind": "command", "argv": ("sh", "agent.sh"), "isolation": "container"}},
             "roles": {ROLE: {"runners": ("mine",)}},
             "projects": {"shop": {"default_role": ROLE, "image": IMAGE, "memory": "64m", **project}},
         }
@@ -93,6 +95,38 @@ def test_work_in_a_container_is_committed_and_lands_when_the_tests_in_the_image_
     assert land_project(shop.system, shop.project.id) == 1
     assert shop.store.reading.bead(run.bead_key).status == ("open" if code else "closed")
     assert (shop.repository / "made.txt").exists() is not bool(code)
+
+
+CODEX = """
+case "$*" in *exec*--json*) ;; *) echo "started as $*" >&2; exit 9 ;; esac
+grep -q "Do a" || exit 8
+pwd > where.txt
+echo '{"type":"thread.started","thread_id":"0199a213-81c0-7800-8aa1-bbab2a035a53"}'
+change='"type":"file_change","status":"completed","changes":[{"path":"'$PWD'/where.txt"}]'
+echo '{"type":"item.completed","item":{'$change'}}'
+echo '{"type":"item.completed","item":{"type":"agent_message","text":"DISPATCH: completed: Written."}}'
+echo '{"type":"turn.completed","usage":{"input_tokens":10,"output_tokens":2}}'
+"""
+"""What codex says when it wrote a file, by a program that reads its prompt from standard input as codex does."""
+
+
+def test_an_agent_program_is_driven_in_its_own_words_in_a_container_too(open_shop: Open, tmp_path: Path) -> None:
+    """What it changed is read here, where it wrote; a session is not kept, since its home is not."""
+    (tmp_path / "codex.sh").write_text(CODEX)
+    runner = {"kind": "command", "preset": "codex", "argv": ("sh", "codex.sh"), "isolation": "container"}
+    shop = open_shop(runner=runner)
+
+    run = execute(shop, "Do a")
+
+    assert run.outcome == Completed(summary="Written.")
+    assert git(shop, "show", f"{run.commit_sha}:where.txt") == "/workspace"
+    actions = shop.store.reading.actions(run.id)
+    assert [(action.action_type, action.action_data["path"]) for action in actions] == [("edit", "where.txt")]
+    assert actions[0].result_hash == result_fingerprint(sha256(b"/workspace\n").hexdigest())
+    again = shop.order(shop.add("b", "Do a"))
+    assert shop.run(executor(shop).execute(again)).outcome == Completed(summary="Written.")
+    with shop.store.units.begin() as tx:
+        assert tx.run("SELECT external_id FROM sessions WHERE external_id <> ''") == []
 
 
 def test_a_landing_waits_while_its_tests_have_no_image(open_shop: Open) -> None:

@@ -11,6 +11,8 @@ from dispatch.models.identity import BeadId
 from dispatch.settings import Settings
 from workers.registry import RunnerRegistry
 from workers.runners import CommandRunner, PythonRunner
+from workers.runners.pricing import PricedRunner
+from workers.runners.programs import ProgramRunner
 
 
 def _bead(**said: Any) -> Bead:
@@ -25,6 +27,8 @@ def registry(tmp_path: Path) -> RunnerRegistry:
             "weak": {"kind": "command", "argv": ("true",)},
             "strong": {"kind": "command", "argv": ("false",)},
             "function": {"kind": "python", "target": "some_agent:work"},
+            "codex": {"preset": "codex"},
+            "priced": {"preset": "any", "argv": ("true",), "usd_per_mtok": (1, 2)},
         },
         "roles": {"dev": {"runners": ("weak", "strong"), "aliases": ("coder",)}, "idle": {}},
     }
@@ -55,6 +59,8 @@ def test_each_is_made_once_and_of_its_kind(registry: RunnerRegistry) -> None:
     assert isinstance(runner, CommandRunner)
     assert registry.choose("dev", _bead())[1] is runner
     assert isinstance(registry.choose("dev", _bead(), "function")[1], PythonRunner)
+    assert isinstance(registry.choose("dev", _bead(), "codex")[1], ProgramRunner)
+    assert isinstance(registry.choose("dev", _bead(), "priced")[1], PricedRunner)
 
 
 def test_a_named_runner_goes_before_what_the_role_says(registry: RunnerRegistry) -> None:
@@ -62,7 +68,7 @@ def test_a_named_runner_goes_before_what_the_role_says(registry: RunnerRegistry)
 
 
 def test_what_is_not_configured_is_an_error_that_names_the_cure(registry: RunnerRegistry) -> None:
-    with pytest.raises(NotFoundError, match="Configured are: function, strong, weak"):
+    with pytest.raises(NotFoundError, match="Configured are: codex, function, priced, strong, weak"):
         registry.choose("dev", _bead(), "nonesuch")
     with pytest.raises(ConfigurationError, match=r"the role idle has no runner.*\[roles.idle\]"):
         registry.choose("idle", _bead())

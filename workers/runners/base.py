@@ -1,9 +1,10 @@
 """What every runner is given, and what it promises."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 from dispatch.models.messages import AgentEvent, Assignment
 from dispatch.models.outcome import Outcome
@@ -29,6 +30,28 @@ class ProcessIdentity:
     boot_id: str
     process_group: int
     started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """The directory that an agent works in: where it is on this host, and where the agent sees it (in a container)."""
+
+    here: Path
+    seen: Path
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Return a directory that the agent sees where it is."""
+        return cls(path, path)
+
+    def relative(self, path: str) -> str:
+        """Return a path of the agent's as it is from the directory; one that lies elsewhere stays whole."""
+        return os.path.relpath(path, self.seen) if Path(path).is_relative_to(self.seen) else path
+
+    def find(self, path: str) -> Path | None:
+        """Return where a file of the agent's is on this host; None for one that only a container has."""
+        told = Path(self.relative(path))
+        return None if told.is_absolute() and self.here != self.seen else self.here / told
 
 
 @dataclass(frozen=True, slots=True)

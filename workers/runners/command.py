@@ -3,8 +3,8 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dispatch.errors import ConfigurationError
@@ -12,12 +12,13 @@ from dispatch.models.outcome import Failed, Outcome
 from workers.runners import guard
 from workers.runners.base import RunnerContext
 from workers.runners.environment import check_names
-from workers.runners.launching import Containment, Launch, launch_here
+from workers.runners.launching import Containment, HostStage, Launch, Stage
 from workers.runners.link import GuardLink
 from workers.runners.pipes import open_pipe
 from workers.runners.run_files import open_transcript
+from workers.runners.transcript import Transcript
 from workers.runners.verdict import outcome_before_start, outcome_of_program
-from workers.runners.watch import Watch
+from workers.runners.watch import Ending, Watch
 
 
 class CommandRunner:
@@ -26,7 +27,8 @@ class CommandRunner:
     `argv` is found on the worker's PATH, or below `base_directory` (the directory of the configuration file) when it
     is written as a relative path, and so is the script that an interpreter is given as its first plain argument; the
     repository is never looked into, for it must not bring runners. `env` are values the agent gets, `pass_env` names
-    that it gets from the worker's environment; of everything else it sees only the locale, PATH and HOME.
+    that it gets from the worker's environment; of everything else it sees only the locale, PATH and HOME. One that
+    prints nothing for `silence_limit` seconds is stopped.
 
     With a `containment` it runs in a container instead: `argv` is found in the image, its script as above is shown
     there, and the PATH and HOME are the container's.
@@ -41,6 +43,7 @@ class CommandRunner:
         pass_env: Sequence[str] = (),
         *,
         base_directory: Path | None = None,
+        silence_limit: float = float("inf"),
         containment: Containment | None = None,
     ) -> None:
         if not argv or not argv[0]:
@@ -54,24 +57,64 @@ class CommandRunner:
         check_names((*self._env, *self._pass_env))
         self._argv = tuple(argv)
         self._base_directory = base_directory.absolute() if base_directory else None
+        self._silence_limit = silence_limit
         self._containment = containment
+
+    @property
+    def is_contained(self) -> bool:
+        """Whether the program runs in a container: then nothing that it keeps in its home is there in the next run."""
+        return self._containment is not None
 
     def run(self, context: RunnerContext) -> Outcome:
         early = outcome_before_start(context)
         if early is not None:
             return early
-        with ExitStack() as stack:
-            launch = self._launch(context, stack)
-            if isinstance(launch, Failed):
-                return launch
+        with self.stage(context) as stage:
+            if isinstance(stage, Failed):
+                return stage
             transcript = open_transcript(context)
-            stack.callback(transcript.close)
+            try:
+                ending = self.start(context, stage.launch(stage.words), transcript, transcript.read_line)
+            finally:
+                transcript.close()
+            if isinstance(ending, Failed):
+                return ending
+            return stage.explain(outcome_of_program(ending, context, transcript.result, transcript.tail))
+
+    @contextmanager
+    def stage(self, context: RunnerContext, *, by_text: bool = False) -> Iterator[Stage | Failed]:
+        """Tell the agent its work in files, and give where it is done; or why it cannot be started. Raises OSError.
+
+        `by_text` is for programs that say in their last message how they ended.
+        """
+        if self._containment is not None:
+            argv, script = self._contained_command()
+            with self._containment.stage(context, argv, script, self._pass_env, by_text=by_text) as contained:
+                yield contained
+            return
+        words = self._command()
+        if isinstance(words, Failed):
+            yield words
+        else:
+            yield HostStage.of(context, words, self._pass_env, self._env, by_text=by_text)
+
+    def start(
+        self,
+        context: RunnerContext,
+        launch: Launch,
+        transcript: Transcript,
+        on_line: Callable[[bytes, bool], None],
+    ) -> Ending | Failed:
+        """Run a program under a guard to its end: `on_line` gets the lines of its output, the transcript the rest."""
+        with ExitStack() as stack:
             stdout, stdout_writer = open_pipe(stack)
             stderr, stderr_writer = open_pipe(stack)
+            source = stack.enter_context((launch.stdin or Path(os.devnull)).open("rb"))
             try:
                 link = GuardLink.start(
                     _guard_command(context, launch),
                     environment=launch.environment,
+                    stdin=source.fileno(),
                     stdout=stdout_writer.fileno(),
                     stderr=stderr_writer.fileno(),
                 )
@@ -80,15 +123,10 @@ class CommandRunner:
             stack.callback(link.close)
             stdout_writer.close()
             stderr_writer.close()
-            ending = Watch(context, link, transcript, transcript.read_line, stdout.fileno(), stderr.fileno()).run()
-            return launch.explain(outcome_of_program(ending, context, transcript.result, transcript.tail))
-
-    def _launch(self, context: RunnerContext, stack: ExitStack) -> Launch | Failed:
-        if self._containment is not None:
-            argv, script = self._contained_command()
-            return stack.enter_context(self._containment.launch(context, argv, script, self._pass_env))
-        command = self._command()
-        return command if isinstance(command, Failed) else launch_here(context, command, self._pass_env, self._env)
+            watch = Watch(
+                context, link, transcript, on_line, stdout.fileno(), stderr.fileno(), silence_limit=self._silence_limit
+            )
+            return watch.run()
 
     def _contained_command(self) -> tuple[list[str], int | None]:
         """Return the words to run in a container, and which of them is a file of ours, if any, by its path here."""
@@ -103,6 +141,7 @@ class CommandRunner:
         return words, None
 
     def _command(self) -> list[str] | Failed:
+        """Return the command with its program as a path, or why it cannot be started here."""
         program = self._program(self._argv[0])
         if program is None:
             return Failed(

@@ -26,6 +26,7 @@ _ROUND = 1.0
 """Seconds between two looks whether the guard and the agent are still there."""
 _DRAIN = 0.5
 """Seconds for the last output of an agent that ended while something it left still holds its output open."""
+_WITH_INPUT = 'exec "$@" <"$0"'
 _TROUBLE = 125
 """The exit code for trouble with the container."""
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
         lifeline = Lifeline.begin(engine, order.container.id)
         try:
             marks = {name: os.environ[name] for name in (PROCESS_MARK,) if name in os.environ}
-            program = Program(engine, order.container, argv, {**order.env, **marks})
+            program = Program(engine, order.container, _reading(order.stdin, argv), {**order.env, **marks})
             threading.Thread(target=_look_after, args=(order, program, guard, stop), daemon=True).start()
             code = program.run(_pass_on)
             found = None if stop.is_set() else diagnose(engine, order.container, argv[0], code)
@@ -51,6 +52,11 @@ def main(argv: Sequence[str]) -> int:
     if found is not None:
         order.trouble.write_text(json.dumps({"cause": found.cause, "summary": str(found)}), encoding="utf-8")
     return code
+
+
+def _reading(file: str, argv: Sequence[str]) -> Sequence[str]:
+    """Return the command that runs a program with a file of the container as its standard input."""
+    return ("sh", "-c", _WITH_INPUT, file, *argv) if file else argv
 
 
 def _pass_on(descriptor: int, text: bytes) -> None:

@@ -1,4 +1,7 @@
-"""What the guard starts for an agent: its program itself, or the client of a container that the program runs in."""
+"""Where the programs of a run run: on this host, or in a container of the run's project.
+
+The guard starts the same way in both: a program itself, or the client of the container that the program runs in.
+"""
 
 import json
 import os
@@ -8,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from dispatch.errors import ConfigurationError, ContainerError
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.models.outcome import Failed, Outcome
-from dispatch.workspaces.containers import TOLD, WORKSPACE, ContainerOrchestrator
-from workers.runners.base import RunnerContext
+from dispatch.workspaces.containers import TOLD, WORKSPACE, Container, ContainerOrchestrator
+from workers.runners.base import RunnerContext, Worktree
 from workers.runners.container_order import ORDER_VARIABLE, Order
 from workers.runners.environment import (
     ASSIGNMENT_VARIABLE,
@@ -33,31 +37,93 @@ _OF_THIS_HOST = ("PATH", "HOME", "TMPDIR")
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A program with its arguments, where it is started, and all of its environment.
-
-    `trouble` is the file that explains a failure which was not the agent's.
-    """
+    """What the guard starts: a program with its arguments, where, with all of its environment, and what it reads."""
 
     command: Sequence[str]
     directory: Path
     environment: Mapping[str, str]
-    trouble: Path | None = None
+    stdin: Path | None = None
+
+
+class Stage(Protocol):
+    """Where the programs of one run run.
+
+    `words` is the configured command line as it is found there, and `environment` what programs see.
+    """
+
+    @property
+    def words(self) -> Sequence[str]: ...
+    @property
+    def worktree(self) -> Worktree: ...
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+
+    def launch(self, command: Sequence[str], *, with_prompt: bool = False) -> Launch:
+        """Return what to start for a command; `with_prompt`: it reads the run's prompt from standard input."""
+        ...
 
     def explain(self, outcome: Outcome) -> Outcome:
-        """Return the outcome with the cause that the container's client left, when the run failed for that."""
-        if self.trouble is None or not isinstance(outcome, Failed) or not self.trouble.exists():
+        """Return the outcome with the cause of a failure that was not the agent's, where there was one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HostStage:
+    """This host: programs are processes of the worker's user."""
+
+    words: Sequence[str]
+    worktree: Worktree
+    environment: Mapping[str, str]
+    prompt: Path
+
+    @classmethod
+    def of(
+        cls,
+        context: RunnerContext,
+        words: Sequence[str],
+        pass_env: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        by_text: bool = False,
+    ) -> "HostStage":
+        """Tell an agent its work in files, and return where it does it. Raises OSError."""
+        prompt = write_prompt(context, by_text=by_text)
+        told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(prompt)}
+        environment = agent_environment(os.environ, pass_env, {**env, **told, **_session(context)})
+        return cls(words, Worktree.of(context.assignment.workspace), environment, prompt)
+
+    def launch(self, command: Sequence[str], *, with_prompt: bool = False) -> Launch:
+        return Launch(command, self.worktree.here, self.environment, self.prompt if with_prompt else None)
+
+    def explain(self, outcome: Outcome) -> Outcome:
+        return outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStage:
+    """A container of the run's own. `trouble` is the file in which its client says what was not the agent's fault."""
+
+    words: Sequence[str]
+    worktree: Worktree
+    environment: Mapping[str, str]
+    container: Container
+    directory: Path
+    trouble: Path
+
+    def launch(self, command: Sequence[str], *, with_prompt: bool = False) -> Launch:
+        order = Order(self.container, self.environment, self.trouble, f"{TOLD}/{PROMPT_FILE}" if with_prompt else "")
+        search_path = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)
+        return Launch(
+            command=[sys.executable, "-P", "-X", "utf8", "-m", _CLIENT_MODULE, *command],
+            directory=self.directory,
+            environment={"PYTHONPATH": search_path, ORDER_VARIABLE: order.written()},
+        )
+
+    def explain(self, outcome: Outcome) -> Outcome:
+        if not isinstance(outcome, Failed) or not self.trouble.exists():
             return outcome
         told = json.loads(self.trouble.read_text(encoding="utf-8"))
         return outcome.model_copy(update={"cause": told["cause"], "summary": told["summary"]})
-
-
-def launch_here(
-    context: RunnerContext, command: Sequence[str], pass_env: Sequence[str], env: Mapping[str, str]
-) -> Launch:
-    """Return how to start an agent as a process of this host. Raises OSError."""
-    told = {ASSIGNMENT_VARIABLE: str(write_assignment(context)), PROMPT_VARIABLE: str(write_prompt(context))}
-    environment = agent_environment(os.environ, pass_env, {**env, **told, **_session(context)})
-    return Launch(command, context.assignment.workspace, environment)
 
 
 def was_contained(run_directory: Path) -> bool:
@@ -72,15 +138,21 @@ class Containment:
         self._containers = containers
 
     @contextmanager
-    def launch(
-        self, context: RunnerContext, argv: Sequence[str], script: int | None, pass_env: Sequence[str]
-    ) -> Iterator[Launch | Failed]:
-        """Make the container of a run, and give how to start its agent in it; after the block it is gone.
+    def stage(
+        self,
+        context: RunnerContext,
+        argv: Sequence[str],
+        script: int | None,
+        pass_env: Sequence[str],
+        *,
+        by_text: bool = False,
+    ) -> Iterator[ContainerStage | Failed]:
+        """Make the container of a run, and give it to the block; after the block it is gone.
 
         `argv` is found in the image, but for the argument at `script`: a file of this host that is shown inside. The
         agent's environment is that of the image, the locale, and `pass_env`. Raises OSError.
         """
-        told = _write_told(context)
+        told = _write_told(context, by_text=by_text)
         trouble = context.run_directory / _TROUBLE_FILE
         trouble.unlink(missing_ok=True)
         words = list(argv)
@@ -98,22 +170,14 @@ class Containment:
             yield Failed(cause=NO_IMAGE_NAMED, summary=str(error))
             return
         try:
-            yield _of_client(Order(container, _environment(context, pass_env), trouble), words, context.run_directory)
+            worktree = Worktree(assignment.workspace, Path(WORKSPACE))
+            environment = _environment(context, pass_env)
+            yield ContainerStage(words, worktree, environment, container, context.run_directory, trouble)
         finally:
             self._containers.remove(container)
 
 
-def _of_client(order: Order, words: Sequence[str], directory: Path) -> Launch:
-    search_path = os.pathsep.join(str(Path(place).absolute()) for place in sys.path)
-    return Launch(
-        command=[sys.executable, "-P", "-X", "utf8", "-m", _CLIENT_MODULE, *words],
-        directory=directory,
-        environment={"PYTHONPATH": search_path, ORDER_VARIABLE: order.written()},
-        trouble=order.trouble,
-    )
-
-
-def _write_told(context: RunnerContext) -> Path:
+def _write_told(context: RunnerContext, *, by_text: bool) -> Path:
     """Write the files that tell an agent its work, with the paths inside; return their directory.
 
     The agent is another user inside and may read them all. Outside nobody can: they lie in the run's directory.
@@ -122,7 +186,7 @@ def _write_told(context: RunnerContext) -> Path:
     inside = context.assignment.model_copy(update={"workspace": Path(WORKSPACE)})
     view = replace(context, assignment=inside, run_directory=told)
     context.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in (write_assignment(view), write_prompt(view)):
+    for path in (write_assignment(view), write_prompt(view, by_text=by_text)):
         path.chmod(0o444)
     told.chmod(0o755)
     return told

@@ -66,6 +66,7 @@ class GuardLink:
         command: Sequence[str],
         *,
         environment: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
         stdout: int = subprocess.DEVNULL,
         stderr: int = subprocess.DEVNULL,
     ) -> "GuardLink":
@@ -79,7 +80,7 @@ class GuardLink:
             try:
                 process = subprocess.Popen(
                     [str(theirs.fileno()) if part == "{control}" else part for part in command],
-                    stdin=subprocess.DEVNULL,
+                    stdin=stdin,
                     stdout=stdout,
                     stderr=stderr,
                     env=environment,

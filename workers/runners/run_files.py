@@ -9,6 +9,7 @@ from workers.runners.transcript import Transcript
 
 ASSIGNMENT_FILE = "assignment.json"
 PROMPT_FILE = "prompt.md"
+MODEL_RUN_FILE = "model.json"
 LOG_FILE = "agent.log"
 
 
@@ -17,9 +18,17 @@ def write_assignment(context: RunnerContext) -> Path:
     return _write(context, ASSIGNMENT_FILE, context.assignment.model_dump_json())
 
 
-def write_prompt(context: RunnerContext) -> Path:
-    """Write the assignment as a prompt, beside the assignment; return the file. Raises OSError."""
-    return _write(context, PROMPT_FILE, render(context.assignment))
+def write_prompt(context: RunnerContext, *, by_text: bool = False) -> Path:
+    """Write the assignment as a prompt, beside the assignment; return the file. Raises OSError.
+
+    `by_text` is for programs that say in their last message how they ended.
+    """
+    return _write(context, PROMPT_FILE, render(context.assignment, by_text=by_text))
+
+
+def write_model_run(context: RunnerContext, text: str) -> Path:
+    """Write on which model the run works, beside the assignment; return the file. Raises OSError."""
+    return _write(context, MODEL_RUN_FILE, text)
 
 
 def _write(context: RunnerContext, name: str, text: str) -> Path:

@@ -132,8 +132,12 @@ class Transcript:
         """Take a line of standard output: an event, or plain text, which is no error."""
         event = None if cut else parse_event(line)
         if event is None:
-            self._read_plain(line, cut)
+            self.read_plain(line, cut)
             return
+        self.take(event)
+
+    def take(self, event: AgentEvent) -> None:
+        """Pass an event on. The latest result is kept."""
         if isinstance(event, ResultEvent):
             self.result = event
         self._on_event(event)
@@ -141,7 +145,12 @@ class Transcript:
     def close(self) -> None:
         self._log.close()
 
-    def _read_plain(self, line: bytes, cut: bool) -> None:
+    def keep(self, line: bytes) -> None:
+        """Keep a line in the log and tell nobody."""
+        self._log.write(line + b"\n")
+
+    def read_plain(self, line: bytes, cut: bool) -> None:
+        """Take a line of text: for the log, and for whoever watches."""
         data = line + (b" [the line was longer, and cut here]\n" if cut else b"\n")
         self._log.write(data)
         self._plain_tail.feed(data)

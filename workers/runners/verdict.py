@@ -6,6 +6,7 @@ import signal
 from dispatch.models.messages import ResultEvent
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, Outcome, TimedOut
 from dispatch.models.states import StopReason
+from workers.runners.asking import asks, question_of
 from workers.runners.base import RunnerContext
 from workers.runners.link import Ended, Refused
 from workers.runners.watch import Ending
@@ -20,14 +21,18 @@ def outcome_before_start(context: RunnerContext) -> Outcome | None:
     return None
 
 
-def outcome_of_program(ending: Ending, context: RunnerContext, result: ResultEvent | None, output: str) -> Outcome:
+def outcome_of_program(
+    ending: Ending, context: RunnerContext, result: ResultEvent | None, output: str, last_words: str = ""
+) -> Outcome:
     """Return the outcome of an agent program: who stopped it, else its result event, else its exit.
 
-    `output` is the end of what it printed.
+    `output` is the end of what it printed, `last_words` what it said last where that is not the same.
     """
     interrupted = outcome_of_interruption(ending, context)
     if interrupted is not None:
         return interrupted
+    if ending.silent:
+        return outcome_of_silence(last_words or output, output)
     exit_failure = None if ending.outstayed else outcome_of_exit(ending.ended, output)
     if result is None:
         return exit_failure or Completed()
@@ -48,6 +53,20 @@ def outcome_of_interruption(ending: Ending, context: RunnerContext) -> Outcome |
     if ending.ended is not None and ending.ended.cause:
         return Lost(summary=f"The guard ended the agent ({ending.ended.cause} for {context.pulse_limit:g} s).")
     return None
+
+
+def outcome_of_silence(last_words: str, output: str) -> Outcome:
+    """Return what it means that a program said nothing any more: it waits for an answer, or hangs."""
+    if asks(last_words):
+        return NeedsInput(
+            question=question_of(last_words), summary="The agent program waited for an answer, and was stopped."
+        )
+    return Failed(
+        cause="silent",
+        summary="The agent program printed nothing for so long that it was taken for hanging. Where it works in"
+        " silence for longer, raise silence_limit of its runner.",
+        output=output,
+    )
 
 
 def outcome_of_exit(ended: Ended | None, output: str) -> Failed | None:

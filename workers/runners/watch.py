@@ -27,19 +27,21 @@ class Ending:
     """How an agent's process ended: refused at its start, reported by the guard, or with the guard (neither).
 
     `stopped_for` is the reason it was stopped for, None when it had said its result before; `outstayed` says that it
-    was ended for not exiting after that.
+    was ended for not exiting after that. `silent` says that it was stopped for printing nothing for so long.
     """
 
     ended: Ended | None = None
     refused: Refused | None = None
     stopped_for: StopReason | None = None
     outstayed: bool = False
+    silent: bool = False
 
 
 class Watch:
     """The loop of one run. It reads `stdout` (lines) and `stderr`, obeys the control and holds the deadline.
 
-    The descriptors stay the caller's. `on_line` gets the lines of standard output.
+    The descriptors stay the caller's. `on_line` gets the lines of standard output. An agent that prints nothing for
+    `silence_limit` seconds is stopped.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Watch:
         on_line: Callable[[bytes, bool], None],
         stdout: int,
         stderr: int,
+        silence_limit: float = _NEVER,
     ) -> None:
         self._context = context
         self._control = context.control
@@ -67,6 +70,9 @@ class Watch:
         self._stopped_for: StopReason | None = None
         self._outstayed = False
         self._deadline = time.monotonic() + context.assignment.timeout_seconds
+        self._silence_limit = silence_limit
+        self._silent_at = time.monotonic() + silence_limit
+        self._silent = False
         self._linger_until = _NEVER
         self._kill_at = _NEVER
         self._give_up_at = _NEVER
@@ -103,6 +109,7 @@ class Watch:
             refused=self._refused,
             stopped_for=self._stopped_for,
             outstayed=self._outstayed,
+            silent=self._silent,
         )
 
     def _is_over(self) -> bool:
@@ -143,7 +150,8 @@ class Watch:
             self._outstayed = True
         elif now >= self._deadline:
             self._control.ask_to_stop(StopReason.DEADLINE)
-        if self._outstayed or self._control.stop_reason is not None:
+        self._silent = now >= self._silent_at and not said_result and self._control.stop_reason is None
+        if self._outstayed or self._silent or self._control.stop_reason is not None:
             # An agent that said its result before has settled the run: being stopped changes nothing in that.
             self._stopped_for = None if said_result else self._control.stop_reason
             self._outstayed = said_result
@@ -156,7 +164,7 @@ class Watch:
         elif self._kill_at < _NEVER:
             due = self._kill_at
         else:
-            due = min(self._deadline, self._linger_until)
+            due = min(self._deadline, self._linger_until, self._silent_at)
         return max(0.0, due - now)
 
     def _read_reports(self) -> None:
@@ -170,7 +178,9 @@ class Watch:
     def _take(self, report: Report) -> None:
         match report:
             case Started(pid=pid, start_ticks=ticks):
-                self._deadline = time.monotonic() + self._context.assignment.timeout_seconds
+                now = time.monotonic()
+                self._deadline = now + self._context.assignment.timeout_seconds
+                self._silent_at = now + self._silence_limit
                 self._identity = identify(pid, ticks)
                 self._context.on_process(self._identity)
             case Refused():
@@ -184,6 +194,7 @@ class Watch:
             data = os.read(descriptor, _CHUNK)
         except BlockingIOError:
             return True
+        self._silent_at = time.monotonic() + self._silence_limit
         self._streams[descriptor](data)
         return bool(data)
 
