@@ -112,7 +112,7 @@ def _carry_out(worker: LocalWorker, handover: Handover) -> None:
 def _report(system: System, key: BeadKey, handover: Handover) -> ForegroundReport:
     run = system.store.settling.find_run(handover.run_ids[0])
     bead = system.store.reading.bead(key)
-    lands = system.settings.project(key.project_id).landing is Landing.MERGE
+    lands = system.settings.project(key.project_id).landing is not Landing.NONE
     return ForegroundReport(
         dispatched=True,
         reason=handover.reason,

@@ -1,4 +1,4 @@
-"""What follows a run's end and touches git: the bead's branch, landing, worktrees to collect. The same on every bus."""
+"""What follows a run's end and touches git: the bead's branch, landing. The same on every bus."""
 
 from datetime import timedelta
 
@@ -7,15 +7,17 @@ import structlog
 from dispatch.errors import DispatchError
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadKey, ProjectId, RunId
-from dispatch.models.landing import LandingResult, NotNow
-from dispatch.models.run import Run
+from dispatch.models.landing import LandingResult, NotNow, Proposed
 from dispatch.models.settling import Settled
-from dispatch.models.states import OPEN_RUN_STATES
+from dispatch.settings import Landing
 from dispatch.wiring import System
-from dispatch.workspaces import collect_scratch, land
+from dispatch.workspaces import Tests, branch_name, land, landing_of
+from workers.proposing import propose_bead
 
 POSTPONE = timedelta(seconds=30)
 """How long a landing waits when something is in its way that is not the work's fault."""
+LOOK_AGAIN = timedelta(seconds=60)
+"""How long an open pull request is left alone before it is looked after again."""
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +60,10 @@ def land_project(system: System, project_id: ProjectId) -> int:
 
 def _land_bead(system: System, bead: Bead) -> bool:
     result = _try_landing(system, bead)
-    if isinstance(result, NotNow):
-        system.store.landings.postpone(bead.key, result.reason, POSTPONE)
-        log.info("a landing waits", bead=str(bead.key), reason=result.reason)
+    if isinstance(result, NotNow | Proposed):
+        reason, by = (result.reason, POSTPONE) if isinstance(result, NotNow) else (str(result.pull_request), LOOK_AGAIN)
+        system.store.landings.postpone(bead.key, reason, by)
+        log.info("a landing waits", bead=str(bead.key), reason=reason)
         return False
     try:
         system.results.landed(bead, result)
@@ -73,16 +76,17 @@ def _land_bead(system: System, bead: Bead) -> bool:
 
 
 def _try_landing(system: System, bead: Bead) -> LandingResult:
-    settings = system.settings
     if bead.head_sha is None:
         return NotNow(f"{bead.key} waits to land but has no commit; give it back with `dispatch adopt`.")
     try:
+        if landing_of(system.store.projects.get(bead.project_id), system.settings) is Landing.PR:
+            return propose_bead(system, bead, tests_of(system, bead.project_id))
         return land(
             system.repository(bead.project_id),
             bead.head_sha,
             root=system.worktrees_directory,
-            test_command=settings.project(bead.project_id).test_command,
-            timeout=settings.task_timeout(bead.project_id, "").total_seconds(),
+            tests=tests_of(system, bead.project_id),
+            branch=branch_name(bead.id),
         )
     except DispatchError as error:
         return NotNow(f"Landing is not possible: {error}")
@@ -91,26 +95,8 @@ def _try_landing(system: System, bead: Bead) -> LandingResult:
         return NotNow(f"Landing broke ({type(error).__name__}: {error}); it is tried again, and the log has more.")
 
 
-def collect_worktrees(system: System) -> int:
-    """Remove the worktrees of runs that have ended, keeping what they hold as commits; return how many.
-
-    A run's ref is deleted with its worktree, so each bead's branch is made to follow first: what the sweep settled,
-    or what could not be followed at the time, is held by that ref alone.
-    """
-
-    def keep(run_id: RunId) -> bool:
-        run = system.store.settling.find_run(run_id)
-        if run is None:
-            return False
-        return run.state in OPEN_RUN_STATES or not _is_held(system, run)
-
-    scratch = collect_scratch(system.worktrees_directory, keep)
-    return len(system.worktrees.collect(keep)) + len(scratch)
-
-
-def _is_held(system: System, run: Run) -> bool:
-    """Tell whether the accepted work of a run's bead is held by its branch; make that so where it is not."""
-    bead = system.store.settling.find_bead(run.bead_key)
-    if bead is None or bead.head_sha is None or run.commit_sha is None:
-        return True
-    return follow_branch(system, bead.key, bead.head_sha)
+def tests_of(system: System, project_id: ProjectId) -> Tests:
+    """Return how the tests of a project run on work that is to land."""
+    settings = system.settings
+    limit = settings.test_timeout(project_id).total_seconds()
+    return Tests(settings.project(project_id).test_command, limit)

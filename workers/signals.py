@@ -15,9 +15,9 @@ from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.models.queues import ROLE_QUEUE_PREFIX
 from dispatch.version import VERSION
+from workers.collecting import collect_worktrees
 from workers.membership import Membership
 from workers.process import deployment, identity, system
-from workers.settling import collect_worktrees
 
 log = structlog.get_logger(__name__)
 

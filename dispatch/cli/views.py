@@ -99,6 +99,7 @@ def worker_view(worker: Incarnation) -> dict[str, Any]:
         "pool": worker.pool,
         "started_at": worker.started_at,
         "heartbeat_at": worker.heartbeat_at,
+        "trouble": worker.trouble,
     }
 
 

@@ -9,6 +9,7 @@ from dispatch.settings.fields import normal_name
 from dispatch.settings.finding import Finding
 from dispatch.settings.model import Settings
 from dispatch.settings.nearest import did_you_mean
+from dispatch.settings.project_checks import project_contradictions
 from dispatch.settings.runner_checks import runner_contradictions
 
 _NAMES = {
@@ -39,6 +40,8 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _aliases(settings)
     yield from _workers(settings)
     yield from _projects(settings)
+    for name, project in settings.projects.items():
+        yield from project_contradictions(name, project)
     yield from _bug_evidence(settings)
 
 

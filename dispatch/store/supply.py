@@ -15,14 +15,14 @@ from dispatch.store.written import written
 
 _SUPPLY = f"""
 WITH fresh AS (
-    SELECT id, roles, agents FROM incarnations
+    SELECT id, roles, agents, trouble <> '' AS troubled FROM incarnations
     WHERE NOT gone AND NOT stopping AND heartbeat_at > :alive_since
       AND CASE WHEN CAST(:within AS uuid) IS NULL THEN pool <> '{LOCAL_POOL}' ELSE id = CAST(:within AS uuid) END
 ),
 idle AS (
     SELECT agents.id, agents.name, agents.state, agents.incarnation_id, fresh.roles, agents.last_used_at
     FROM agents JOIN fresh ON fresh.id = agents.incarnation_id
-    WHERE agents.state = '{AgentState.IDLE}'
+    WHERE agents.state = '{AgentState.IDLE}' AND NOT fresh.troubled
     {{lock}}
 )
 SELECT

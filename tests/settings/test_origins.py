@@ -27,7 +27,7 @@ def test_each_value_has_its_origin(read):
         SettingOrigin("dispatch.max_running", "0", "default"),
         SettingOrigin("guards.cooldown", '["10s", "5m"]', "default"),
         SettingOrigin('projects."a.b".test_command', '["make", "test"]', "dispatch.toml:6"),
-        SettingOrigin('projects."a.b".landing', '"merge"', "default"),
+        SettingOrigin('projects."a.b".landing', '"auto"', "default"),
         SettingOrigin("projects.other.landing", '"none"', "environment DISPATCH_PROJECTS"),
     } <= set(explained)
     assert len({origin.key for origin in explained}) == len(explained)

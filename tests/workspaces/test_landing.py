@@ -9,7 +9,7 @@ import pytest
 
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.models.landing import AlreadyLanded, Conflict, Landed, NotNow, RedTests
-from dispatch.workspaces import Repository, land
+from dispatch.workspaces import Repository, Tests, land
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def work(shop) -> str:
 def landing(shop, root):
     def call(sha: str, *test_command: str, timeout: float = 30, env: dict[str, str] | None = None):
         target = Repository(shop.path, "main")
-        return land(target, sha, root=root, test_command=test_command, timeout=timeout, env=env)
+        return land(target, sha, root=root, tests=Tests(test_command, timeout, env=env))
 
     return call
 
@@ -123,9 +123,9 @@ class TestLanded:
         """The tests kill the whole landing; the next one finds what it left."""
         script = f"""
 from pathlib import Path
-from dispatch.workspaces import Repository, land
-kill = ["sh", "-c", "kill -9 $PPID"]
-land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root)!r}), test_command=kill, timeout=30)
+from dispatch.workspaces import Repository, Tests, land
+kill = Tests(["sh", "-c", "kill -9 $PPID"], 30)
+land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root)!r}), tests=kill)
 """
         killed = subprocess.run([sys.executable, "-c", script], check=False)
         assert killed.returncode == -signal.SIGKILL
@@ -360,7 +360,7 @@ class TestNotNow:
 class TestErrors:
     def test_no_such_target_branch(self, shop, root, work):
         with pytest.raises(ConfigurationError, match="there is no branch 'trunk'"):
-            land(Repository(shop.path, "trunk"), work, root=root, test_command=(), timeout=1)
+            land(Repository(shop.path, "trunk"), work, root=root, tests=Tests((), 1))
 
     @pytest.mark.parametrize("sha", ["0" * 40, "--help"])
     def test_no_such_commit(self, landing, sha):

@@ -8,8 +8,9 @@ from dispatch.bus.celery import ERRBACK_TASK, HOUSEKEEPING_TASK, SETTLE_TASK
 from dispatch.models.identity import RunId
 from dispatch.results import announce_decisions
 from workers.app import app
+from workers.collecting import collect_worktrees
 from workers.process import system
-from workers.settling import collect_worktrees, settle_run
+from workers.settling import settle_run
 
 _LIMIT = 30
 _HURRY = timedelta(seconds=15)
