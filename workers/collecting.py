@@ -48,10 +48,10 @@ def _was_accepted(system: System, run: Run, commit: str) -> bool:
 
 
 def _is_held(system: System, bead: Bead) -> bool:
-    """Tell whether the accepted work of a bead is on its branch, which is made to follow, or has landed."""
-    if bead.head_sha is None or follow_branch(system, bead.key, bead.head_sha):
+    """Tell whether the accepted work of a bead has landed, or is on its branch, which is made to follow."""
+    if bead.head_sha is None or (bead.is_done and system.worktrees.is_landed(bead.project_id, bead.head_sha)):
         return True
-    return bead.is_done and system.worktrees.is_landed(bead.project_id, bead.head_sha)
+    return follow_branch(system, bead.key, bead.head_sha)
 
 
 def _is_put_on_branch(system: System, bead: Bead, commit: str) -> bool:

@@ -7,7 +7,7 @@ import structlog
 from dispatch.errors import DispatchError
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadKey, ProjectId, RunId
-from dispatch.models.landing import LandingResult, NotNow, Proposed
+from dispatch.models.landing import AlreadyLanded, Landed, LandingResult, NotNow, Proposed
 from dispatch.models.settling import Settled
 from dispatch.settings import Landing
 from dispatch.wiring import System
@@ -72,7 +72,19 @@ def _land_bead(system: System, bead: Bead) -> bool:
         reason = f"What its landing came to could not be written ({type(error).__name__}); it is tried again."
         system.store.landings.postpone(bead.key, reason, POSTPONE)
         return False
+    if isinstance(result, Landed | AlreadyLanded):
+        _drop_branch(system, bead)
     return True
+
+
+def _drop_branch(system: System, bead: Bead) -> None:
+    """Let the branch of work that landed go from where hosts share it; those of pull requests stay."""
+    if bead.head_sha is None or landing_of(system.store.projects.get(bead.project_id), system.settings) is Landing.PR:
+        return
+    try:
+        system.worktrees.drop_shared_branch(bead.project_id, bead.id, bead.head_sha)
+    except DispatchError as error:
+        log.warning("a branch that landed was not deleted on the remote", bead=str(bead.key), cause=str(error))
 
 
 def _try_landing(system: System, bead: Bead) -> LandingResult:

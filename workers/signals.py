@@ -3,7 +3,6 @@
 import os
 import socket
 import sys
-import threading
 from typing import Any
 
 import structlog
@@ -15,13 +14,14 @@ from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.models.queues import ROLE_QUEUE_PREFIX
 from dispatch.version import VERSION
-from workers.collecting import collect_worktrees
+from workers.housekeeping import HostKeeper
 from workers.membership import Membership
 from workers.process import deployment, identity, system
 
 log = structlog.get_logger(__name__)
 
 _members: list[Membership] = []
+_keepers: list[HostKeeper] = []
 
 
 @signals.worker_init.connect
@@ -52,16 +52,10 @@ def join(sender: Any, **_: Any) -> None:
     membership = Membership(system, identity, describe)
     _members.append(membership)
     membership.begin()
-    if describe(identity.incarnation_id).agents:
-        threading.Thread(target=clear_away, name="dispatch-clear-away", daemon=True).start()
-
-
-def clear_away() -> None:
-    """Collect what the runs of a worker that died here left: housekeeping runs on the settler's host only."""
-    try:
-        collect_worktrees(system())
-    except Exception as error:  # noqa: BLE001 - it must not keep the worker from its work; the next start tries again
-        log.warning("worktrees were not collected", cause=repr(error))
+    # What the runs of a worker that died here left is collected at once, where agents work.
+    keeper = HostKeeper(system, at_once=bool(describe(identity.incarnation_id).agents))
+    _keepers.append(keeper)
+    keeper.begin()
 
 
 def describe_worker(
@@ -92,5 +86,7 @@ def hand_back(**_: Any) -> None:
 @signals.worker_shutdown.connect
 def leave(**_: Any) -> None:
     """End the membership when the worker has ended its tasks."""
+    for keeper in _keepers:
+        keeper.end()
     for membership in _members:
         membership.end()

@@ -111,6 +111,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "bead.closed": _with_reason("closed"),
     "bead.open": _opened,
     "bead.landing": _with_reason("done, waits to land"),
+    "bead.proposed": _with_reason("pull request"),
     "bead.triaged": _with_reason("goes to triage"),
     "bead.kept": _with_reason("stays as it is", "status"),
     "bead.escalated": _escalated,

@@ -40,7 +40,7 @@ class Supply:
     `served_roles` are those of any fresh incarnation, busy ones included, and `agents_by_role` the number of agents
     that serve each; `open_by_role` and `open_by_project` count open runs, `wanted` the wishes for a tick so far, and
     `noted` is what the round before noted. `now` is the moment of the look; `readiness`, `failing` and `spent` (today)
-    are what the guards of projects know then.
+    are what the guards of projects know then. `troubles` are why fresh incarnations are given nothing, by their nodes.
     """
 
     agents: tuple[Agent, ...]
@@ -57,6 +57,7 @@ class Supply:
     readiness: Mapping[ProjectId, CheckedReadiness] = field(default_factory=dict)
     failing: Mapping[ProjectId, FailureRow] = field(default_factory=dict)
     spent: Mapping[ProjectId, Spent] = field(default_factory=dict)
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def open_runs(self) -> int:

@@ -157,7 +157,9 @@ def _agents(situation: Situation) -> str | None:
     if role is not None and role not in supply.served_roles:
         return _unserved(situation, role)
     if not any(role is None or role in agent.roles for agent in supply.agents):
-        return f"All agents of the role {role} are busy." if role else "All agents are busy."
+        busy = f"All agents of the role {role} are busy." if role else "All agents are busy."
+        troubles = (f"{node} takes nothing: {trouble}" for node, trouble in sorted(supply.troubles.items()))
+        return " ".join((busy.replace("busy.", "busy or cannot work.") if supply.troubles else busy, *troubles))
     return None
 
 

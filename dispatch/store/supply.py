@@ -15,7 +15,7 @@ from dispatch.store.written import written
 
 _SUPPLY = f"""
 WITH fresh AS (
-    SELECT id, roles, agents, trouble <> '' AS troubled FROM incarnations
+    SELECT id, roles, agents, node, trouble, trouble <> '' AS troubled FROM incarnations
     WHERE NOT gone AND NOT stopping AND heartbeat_at > :alive_since
       AND CASE WHEN CAST(:within AS uuid) IS NULL THEN pool <> '{LOCAL_POOL}' ELSE id = CAST(:within AS uuid) END
 ),
@@ -42,6 +42,7 @@ SELECT
         SELECT json_agg(projects ORDER BY number) FROM projects
         WHERE CAST(:project AS text) IS NULL OR id = CAST(:project AS text)
     ) AS projects,
+    (SELECT json_object_agg(node, trouble) FROM fresh WHERE troubled AND agents > 0) AS troubles,
     (SELECT json_agg(statuses) FROM statuses) AS statuses,
     (SELECT json_agg(readiness) FROM readiness) AS readiness,
     (SELECT json_agg(failure_rows) FROM failure_rows) AS failing,
@@ -96,6 +97,7 @@ def supply(
         readiness=guarding.readiness_of(row.readiness),
         failing=guarding.failing_of(row.failing),
         spent=guarding.spent_of(row.spent),
+        troubles=row.troubles or {},
     )
 
 

@@ -48,6 +48,7 @@ class Swarm:
                     pool=worker.pool,
                     started_at=tx.now(),
                     heartbeat_at=tx.now(),
+                    trouble=worker.trouble,
                 )
             )
             rows = [

@@ -5,7 +5,7 @@ from dispatch.workspaces.branches import branch_name
 from dispatch.workspaces.commits import commits_of_work
 from dispatch.workspaces.exclusion import ignore_home
 from dispatch.workspaces.landing import land
-from dispatch.workspaces.places import find_repository, landing_of, works_in_clone
+from dispatch.workspaces.places import find_repository, landing_of, local_repository, works_in_clone
 from dispatch.workspaces.proposing import propose
 from dispatch.workspaces.repository import OpenRepository, Repository, Upstream
 from dispatch.workspaces.scratch import collect_scratch, drop_scratch, make_scratch
@@ -32,6 +32,7 @@ __all__ = [
     "ignore_home",
     "land",
     "landing_of",
+    "local_repository",
     "make_scratch",
     "propose",
     "works_in_clone",

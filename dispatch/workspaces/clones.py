@@ -20,12 +20,17 @@ _CLONE_PATIENCE = 1800.0
 """Seconds. The first fetch brings the whole history."""
 
 
+def clone_path(root: Path, project_id: str) -> Path:
+    """Return where a project's clone is, or is to be."""
+    return root / f"{safe_name(project_id)}.git"
+
+
 def cached_clone(root: Path, project_id: str, url: str, target_branch: str) -> Path:
     """Return this host's clone of a project, made when there is none yet: by one process, while others wait.
 
     Raises UnavailableError when the address does not answer, or has no such branch.
     """
-    path = root / f"{safe_name(project_id)}.git"
+    path = clone_path(root, project_id)
     if path.is_dir():
         return path
     root.mkdir(mode=0o700, parents=True, exist_ok=True)

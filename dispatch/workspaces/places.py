@@ -4,7 +4,7 @@ from pathlib import Path
 
 from dispatch.models.project import Project
 from dispatch.settings import Landing, ProjectSettings, Settings
-from dispatch.workspaces.clones import CLONE_REMOTE, cached_clone
+from dispatch.workspaces.clones import CLONE_REMOTE, cached_clone, clone_path
 from dispatch.workspaces.git import Git
 from dispatch.workspaces.repository import Repository, Upstream
 
@@ -24,6 +24,12 @@ def find_repository(project: Project, settings: Settings) -> Repository:
     elif landing_of(project, settings) is Landing.PR:
         upstream = Upstream(wanted.remote)
     return Repository(path, wanted.target_branch, upstream)
+
+
+def local_repository(project: Project, settings: Settings) -> Path | None:
+    """Return where a project's repository is on this host, if it is here already; nothing is made."""
+    path = clone_path(settings.home / "clones", project.id) if works_in_clone(project, settings) else project.path
+    return path if path.is_dir() else None
 
 
 def works_in_clone(project: Project, settings: Settings) -> bool:

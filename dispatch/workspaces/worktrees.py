@@ -174,8 +174,21 @@ class WorktreeManager:
         return ends[0] is not None and ends[1] is not None and repository.is_ancestor(ends[0], ends[1])
 
     def is_landed(self, project_id: ProjectId, sha: str) -> bool:
-        """Tell whether the target branch, as this host knows it, holds a commit."""
-        return self.holds(project_id, self._repository_of(project_id).target_ref, sha)
+        """Tell whether the target branch holds a commit; that of a remote is fetched if that is to be seen there."""
+        configured = self._repository_of(project_id)
+        if self.holds(project_id, configured.target_ref, sha):
+            return True
+        exchange = Exchange.of(configured, OpenRepository.at(configured.path), patience=BRIEF)
+        if exchange is None:
+            return False
+        exchange.refresh()
+        return self.holds(project_id, configured.target_ref, sha)
+
+    def drop_shared_branch(self, project_id: ProjectId, bead_id: BeadId, sha: str) -> None:
+        """Delete the bead's branch where hosts share it, if it still is at `sha`. Raises UnavailableError."""
+        exchange = self._shared(self._repository_of(project_id), patience=BRIEF)
+        if exchange is not None:
+            exchange.push("", f"refs/heads/{branch_name(bead_id)}", expected=sha, replaces=True)
 
     def branch_tip(self, project_id: ProjectId, bead_id: BeadId) -> str | None:
         """Return where the bead's branch is in this host's repository; None: there is none."""
