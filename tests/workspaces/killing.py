@@ -45,6 +45,10 @@ class Bench:
     def target(self) -> str:
         return self.git("rev-parse", "main", place=self.repository if self.mode == "local" else self.remote)
 
+    def commits_since(self, sha: str) -> str:
+        place = self.repository if self.mode == "local" else self.remote
+        return self.git("rev-list", "--count", f"{sha}..main", place=place)
+
     def new_work(self, number: int) -> str:
         """Make a commit that adds a file, on the first commit: it always has to be rebased."""
         blob = self.git("hash-object", "-w", "--path", "x", str(self.repository / "readme"))
@@ -83,7 +87,7 @@ class Bench:
         """Tell whether the work arrived where it was to go."""
         place = self.repository if self.mode == "local" else self.remote
         ref = f"refs/heads/bead/work-{number}" if self.mode == "pr" else "main"
-        if not subprocess.run(["git", "rev-parse", "--verify", "-q", ref], cwd=place, capture_output=True).stdout:
+        if not self.git("for-each-ref", ref if self.mode == "pr" else "refs/heads/main", place=place):
             return False
         return f"work-{number}" in self.git("ls-tree", "--name-only", ref, place=place).splitlines()
 
@@ -102,12 +106,9 @@ def main(place: Path, mode: str) -> None:
         assert bench.target() == before or held, f"{step}: the target branch is neither untouched nor landed"
         result = again(bench, sha, kill)
         assert bench.holds(kill), f"{step}: {result}"
-        if mode != "pr":
-            assert (
-                bench.git("rev-list", "--count", f"{before}..main", place=bench.remote if mode == "remote" else None)
-                == "1"
-            )
-        print(kill, step, "held" if held else "untouched", flush=True)
+        assert mode == "pr" or bench.commits_since(before) == "1", f"{step}: it landed more than once"
+        sys.stdout.write(f"{kill} {step} {'held' if held else 'untouched'}\n")
+        sys.stdout.flush()
 
 
 def killed_at(number: int, *, while_it_runs: bool, landing: Callable[[], Any]) -> str | None:

@@ -107,3 +107,19 @@ def test_a_lock_is_free_again_when_its_holder_fails(tmp_path):
 
     with locked(tmp_path / "lock"):
         assert (tmp_path / "lock").exists()
+
+
+def test_two_hundred_runs_of_a_cached_clone_begin_at_once(host, remote, new_run):
+    """As many worktrees of one repository at the same time as a large fleet has."""
+    one = host("one")
+    clone = one.repository().path
+    (clone / "dispatch-fetched").unlink()
+    runs = [new_run() for _ in range(200)]
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(one.worktrees.create, runs))
+
+    assert {tree.base_sha for tree in made} == {remote.tip()}
+    assert len({tree.path for tree in made}) == 200
+    assert all((tree.path / "src" / "app.py").is_file() for tree in made)
+    assert one.git("worktree", "list").count("detached") == 200
+    assert remote.git("count-objects").startswith(one.git("count-objects").split()[0]), "they share their objects"
