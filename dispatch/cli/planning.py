@@ -109,7 +109,7 @@ def _write_plan(view: dict[str, Any]) -> None:
         for bead in view["waiting"]
     ]
     output.write_table(("bead", "priority", "role", "agent", "title", "reason"), rows, empty="Nothing is ready.")
-    for project_id, landing in view["landing"].items():
+    for project_id, landing in view["landing"].items() if rows else ():
         output.say(f"Work of {project_id} lands by {_LANDS_BY[landing]}.")
     for project_id, counts in view["not_ready"].items():
         if counts:

@@ -1,13 +1,15 @@
 """The pull request of each bead whose work others merge: one row a bead, its last one."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from dispatch.models.identity import BeadKey
+from dispatch.models.identity import BeadKey, ProjectId
 from dispatch.models.landing import PullRequest
-from dispatch.store import history, schema
+from dispatch.models.states import BeadStatus
+from dispatch.store import guard, history, schema
 from dispatch.store.units import Units
 
 _ROWS = schema.pull_requests
@@ -40,7 +42,22 @@ class PullRequestRecords:
             row = tx.connection.execute(
                 select(_ROWS).where(_ROWS.c.project_id == key.project_id, _ROWS.c.bead_id == key.bead_id)
             ).one_or_none()
-        return PullRequest(**{name: getattr(row, name) for name in _FIELDS}) if row is not None else None
+        return _pull_request(row) if row is not None else None
+
+    def waiting(self, project_id: ProjectId | None = None) -> list[tuple[BeadKey, PullRequest]]:
+        """Return the open pull requests of beads that wait to land, of one project or of all."""
+        beads = schema.beads
+        statement = (
+            select(_ROWS)
+            .join(beads, (beads.c.project_id == _ROWS.c.project_id) & (beads.c.id == _ROWS.c.bead_id))
+            .where(guard.within(beads.c.status, [BeadStatus.LANDING]), _ROWS.c.is_pushed, _ROWS.c.ended == "")
+            .order_by(_ROWS.c.changed_at, _ROWS.c.bead_id)
+        )
+        if project_id is not None:
+            statement = statement.where(_ROWS.c.project_id == project_id)
+        with self._units.read() as tx:
+            rows = tx.connection.execute(statement).all()
+        return [(BeadKey.of(row.project_id, row.bead_id), _pull_request(row)) for row in rows]
 
     def note(self, key: BeadKey, now: PullRequest) -> None:
         """Keep the state of a bead's pull request; what is new of it is told in the bead's history."""
@@ -68,6 +85,10 @@ class PullRequestRecords:
         """Return the time of the database."""
         with self._units.read() as tx:
             return tx.moment()
+
+
+def _pull_request(row: Row[Any]) -> PullRequest:
+    return PullRequest(**{name: getattr(row, name) for name in _FIELDS})
 
 
 def _is_news(before: PullRequest | None, now: PullRequest) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadId, ProjectId, RunId, StepId, uuid7
-from dispatch.models.landing import AlreadyLanded, Conflict, Landed, RedTests
+from dispatch.models.landing import AlreadyLanded, Conflict, Declined, Landed, PullRequest, RedTests
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, Outcome, TimedOut
 from dispatch.models.run import Run
 from dispatch.models.settling import BeadEffect, JoinedStep, LookBack, Past
@@ -172,3 +172,16 @@ def test_work_that_bounced_too_often_is_escalated() -> None:
     assert isinstance(effect, BeadEffect)
     assert effect.escalation is not None
     assert effect.failures == 0
+
+
+def test_a_pull_request_that_was_declined_goes_to_a_human_and_is_no_failure() -> None:
+    closed = PullRequest(branch="bead/shop-1", base="main", head_sha=WORK, pushed_sha=WORK, tip_sha=BASE, url="there/1")
+    bead = _bead(head_sha=WORK, failures=2)
+    effect = judge_landing(bead, Declined(closed), MERGE)
+    assert effect == LookBack(actions=True)
+    effect = judge_landing(bead, Declined(closed), MERGE, PAST)
+    assert isinstance(effect, BeadEffect)
+    assert (effect.event, effect.failures, effect.cooldown) == (BeadEvent.BOUNCE, 2, None)
+    assert effect.error == "landing: its pull request there/1 was closed without a merge"
+    assert effect.escalation is not None
+    assert effect.escalation.reason == "its pull request was closed without a merge"
