@@ -17,6 +17,7 @@ from dispatch.models.states import BeadStatus
 from dispatch.routing import bead_timeout, role_of_persona
 from dispatch.settings import Landing, Settings, normal_name
 from dispatch.wiring import System
+from workers.housekeeping import HostKeeper
 from workers.local_worker import LocalWorker
 
 
@@ -128,6 +129,11 @@ def serve_locally(system: System, *, roles: Sequence[str], agents: int, stop: th
 
     Raises what the database raises when it is away at the start; later it is tried again.
     """
-    while not stop.is_set():
-        with LocalWorker(system, roles=roles, agents=agents, serves=True) as worker:
-            worker.serve(stop)
+    keeper = HostKeeper(lambda: system, at_once=True)
+    keeper.begin()
+    try:
+        while not stop.is_set():
+            with LocalWorker(system, roles=roles, agents=agents, serves=True) as worker:
+                worker.serve(stop)
+    finally:
+        keeper.end()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from dispatch.workspaces.branches import safe_name
-from dispatch.workspaces.exchange import Exchange
+from dispatch.workspaces.exchange import CLONE_MARK, Exchange
 from dispatch.workspaces.file_lock import locked
 from dispatch.workspaces.git import Git
 from dispatch.workspaces.linked import delete_tree
@@ -46,6 +46,7 @@ def _make(path: Path, url: str, target_branch: str) -> None:
     delete_tree(draft)
     Git(path.parent).run("init", "--quiet", "--bare", f"--initial-branch={target_branch}", "--", str(draft))
     opened = OpenRepository.at(draft)
+    (draft / CLONE_MARK).touch()
     # Programs such as gh look here whose clone it is; they bring credentials of their own.
     opened.git.run("config", "remote.origin.url", re.sub(r"(?<=://)[^/@\s]*@", "", url))
     exchange = Exchange.of(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dispatch.errors import NotFoundError, UnavailableError
+from dispatch.errors import GitError, NotFoundError, UnavailableError
 from dispatch.workspaces.file_lock import locked
 from dispatch.workspaces.git import Git, complaint
 from dispatch.workspaces.repository import OpenRepository, Repository, Upstream
@@ -22,6 +22,8 @@ PATIENCE = 120.0
 """Seconds that a fetch or a push may take."""
 BRIEF = 8.0
 """The same where a short task waits for it, such as a settle, which may take 30 s."""
+CLONE_MARK = "dispatch-clone"
+"""A file in a repository that is a clone of ours, where the branches of the remote may have their own names."""
 _RUNS = "refs/dispatch/runs"
 _BRANCHES = "refs/heads/bead/"
 _SEEN_BRANCHES = "refs/dispatch/seen/bead/"
@@ -51,25 +53,31 @@ class Exchange:
     def refresh(self, *, within: float = 0.0, branches: bool = False) -> None:
         """Fetch the target branch, with `branches` also those of beads, unless that was done `within` seconds ago.
 
-        Whoever waits for another's fetch takes what that brought. Raises UnavailableError.
+        Whoever waits for another's fetch takes what that brought, also if it is its failure: a remote that hangs is not
+        waited for by each of many. Raises UnavailableError.
         """
         asked = time.time()
         stamp = self.opened.common_dir / ("dispatch-fetched-all" if branches else "dispatch-fetched")
         with locked(self.opened.common_dir / "dispatch-fetch.lock"):
             begun = time.time()
             if asked - within <= _fetched_at(stamp) <= begun:
+                failure = stamp.read_text(encoding="utf-8")
+                if failure:
+                    raise self._unavailable(failure)
                 return
             specs = [f"+refs/heads/{self.target}:{_seen_target(self.target)}"]
             if branches:
                 specs.append(f"+{_BRANCHES}*:{_SEEN_BRANCHES}*")
-            self._fetch(*(["--prune"] if branches else []), "--", self.upstream.remote, *specs)
-            self._follow_in_clone()
-            stamp.touch()
+            failure = self._tried_to_fetch(*(["--prune"] if branches else []), "--", self.upstream.remote, *specs)
+            stamp.write_text(failure, encoding="utf-8")
             os.utime(stamp, (begun, begun))
+            if failure:
+                raise self._unavailable(failure)
+            self._follow_in_clone()
 
     def _follow_in_clone(self) -> None:
         """Let the branch of that name follow in a clone, for agents that look for it; an agent's checkout is left."""
-        if self.opened.path == self.opened.common_dir and self.opened.checkout_of(self.target) is None:
+        if (self.opened.common_dir / CLONE_MARK).exists() and self.opened.checkout_of(self.target) is None:
             self.opened.git.run("update-ref", f"refs/heads/{self.target}", _seen_target(self.target))
 
     def bring(self, sha: str, branch: str = "") -> str:
@@ -131,9 +139,17 @@ class Exchange:
                 raise self._unavailable(complaint(finished))
 
     def _fetch(self, *arguments: str) -> None:
-        finished = self.git.attempt(*_FETCH, *arguments)
-        if finished.code != 0:
-            raise self._unavailable(complaint(finished))
+        failure = self._tried_to_fetch(*arguments)
+        if failure:
+            raise self._unavailable(failure)
+
+    def _tried_to_fetch(self, *arguments: str) -> str:
+        """Fetch, and return an empty text, or why that failed."""
+        try:
+            finished = self.git.attempt(*_FETCH, *arguments)
+        except GitError:
+            return f"it did not answer within {self.git.timeout:g} s"
+        return complaint(finished) if finished.code != 0 else ""
 
     def _unavailable(self, cause: str) -> UnavailableError:
         return UnavailableError(

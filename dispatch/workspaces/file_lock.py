@@ -25,6 +25,8 @@ def locked(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
         _acquire(descriptor, path, patience)
         yield
     finally:
+        # A process that was forked meanwhile has the descriptor too: closing ours alone would leave it locked.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

@@ -21,6 +21,9 @@ from dispatch.workspaces.linked import add_worktree, drop_worktree, sweep_discar
 from dispatch.workspaces.records import Record, Records
 from dispatch.workspaces.repository import OpenRepository, Repository
 
+START_PATIENCE = 30.0
+"""Seconds that the start of a run waits for the remote, which it may do without."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -233,7 +236,7 @@ class WorktreeManager:
 
     def _base(self, configured: Repository, repository: OpenRepository, run: Run, needs: Sequence[str]) -> str:
         """Return the commit that a run starts from, fetched where it is not here."""
-        exchange = Exchange.of(configured, repository)
+        exchange = Exchange.of(configured, repository, patience=START_PATIENCE)
         if exchange is None:
             return repository.commit(run.base_sha) if run.base_sha else repository.tip(configured.target_branch)
         self._refresh(exchange, configured, within=FRESH)
@@ -250,12 +253,12 @@ class WorktreeManager:
         try:
             exchange.refresh(within=within)
         except DispatchError as error:
-            if exchange.opened.find_commit(configured.target_ref) is None:
+            if not any(exchange.opened.find_commit(ref) for ref in _targets(configured)):
                 raise
             _log.warning("a run starts from what was fetched before: %s", error)
 
     def _fetched_tip(self, configured: Repository, repository: OpenRepository) -> str:
-        tip = repository.find_commit(configured.target_ref)
+        tip = next(filter(None, map(repository.find_commit, _targets(configured))), None)
         if tip is None:
             raise ConfigurationError(
                 place=str(configured.path),
@@ -279,6 +282,15 @@ class WorktreeManager:
 
     def _path(self, run_id: RunId) -> Path:
         return self._root / str(UUID(str(run_id)))
+
+
+def _targets(configured: Repository) -> list[str]:
+    """Return the refs that say where the target branch is, the best first.
+
+    Of a repository whose remote was never reached its own branch is as good as known.
+    """
+    own = [] if configured.upstream is None or configured.upstream.url else [f"refs/heads/{configured.target_branch}"]
+    return [configured.target_ref, *own]
 
 
 def _ref(run_id: RunId) -> str:

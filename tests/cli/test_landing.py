@@ -62,9 +62,8 @@ def test_a_pull_request_is_shown_with_its_bead_and_in_the_inbox(cli: Call, repos
     bead = cli("add", "Do it", "--json").json["id"]
     key = BeadKey.of("shop", bead)
     store.pull_requests.note(key, PUSHED)
-    waits = (
-        "Its branch bead/shop-1 is pushed and waits for its pull request; open it by: gh pr create --head bead/shop-1"
-    )
+    command = "gh pr create --head bead/shop-1"
+    waits = f"Its branch bead/shop-1 is pushed and waits for its pull request; open it by: {command}"
 
     shown = cli("show", bead)
     assert "pull request:\n  bead/shop-1 at bbbbbbbbbbbb, into main\n" in shown.out

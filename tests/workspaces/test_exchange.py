@@ -11,7 +11,17 @@ import pytest
 from dispatch.errors import NotFoundError, UnavailableError
 from dispatch.models.identity import BeadId, ProjectId
 from dispatch.models.landing import AlreadyLanded, Conflict, Landed, LandingResult, NotNow
-from dispatch.workspaces import OpenRepository, Tests, commits_of_work, find_repository, land, landing_of
+from dispatch.workspaces import (
+    OpenRepository,
+    Repository,
+    Tests,
+    Upstream,
+    WorktreeManager,
+    commits_of_work,
+    find_repository,
+    land,
+    landing_of,
+)
 from dispatch.workspaces.exchange import Exchange
 
 SHOP, BEAD = ProjectId("shop"), BeadId("shop-1")
@@ -113,6 +123,21 @@ class TestRemoteAway:
         with pytest.raises(UnavailableError, match="The remote dispatch at"):
             one.worktrees.share(later, sha)
         assert one.git("rev-parse", f"refs/dispatch/runs/{later.id}") == sha
+
+    def test_a_remote_that_hangs_is_waited_for_by_one_of_many(self, shop, root, new_run, tmp_path, at_once):
+        """Work goes on from the branch that is here: a laptop without a network is no reason to stop."""
+        hangs = tmp_path / "hangs.sh"
+        hangs.write_text(f"#!/bin/sh\necho x >> {tmp_path}/asked\nexec sleep 60\n")
+        hangs.chmod(0o755)
+        shop.git("remote", "add", "origin", "ssh://nowhere/shop.git")
+        shop.git("config", "core.sshCommand", str(hangs))
+        worktrees = WorktreeManager(root, lambda _: Repository(shop.path, "main", Upstream("origin")))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("dispatch.workspaces.worktrees.START_PATIENCE", 0.3)
+            made = at_once([lambda: worktrees.create(new_run())] * 8)
+
+        assert [tree.base_sha for tree in made] == [shop.tip()] * 8
+        assert (tmp_path / "asked").read_text().count("x") == 1
 
     def test_a_commit_that_no_host_pushed_is_told(self, host, new_run):
         with pytest.raises(NotFoundError, match="Was it pushed by the host that made it"):

@@ -8,7 +8,6 @@ from dispatch.bus.celery import ERRBACK_TASK, HOUSEKEEPING_TASK, SETTLE_TASK
 from dispatch.models.identity import RunId
 from dispatch.results import announce_decisions
 from workers.app import app
-from workers.collecting import collect_worktrees
 from workers.process import system
 from workers.settling import settle_run
 
@@ -30,12 +29,11 @@ def hurry(run_ids: Sequence[str]) -> None:
 
 
 @app.task(name=HOUSEKEEPING_TASK, ignore_result=True, time_limit=_LIMIT)
-def housekeeping() -> int:
-    """Collect the worktrees on this host whose runs have ended; return how many.
+def housekeeping() -> None:
+    """Announce what waits, delete the conversations that are over, and make vectors that lessons lack.
 
-    Before, announce what waits, delete the conversations that are over, and make vectors that lessons lack.
+    What hosts do for themselves, such as clearing worktrees away, every worker sees to (`workers.housekeeping`).
     """
     announce_decisions(system().store.decisions)
     system().store.sessions.delete_expired()
     system().lessons.refresh_vectors()
-    return collect_worktrees(system())
