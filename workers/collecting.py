@@ -4,7 +4,7 @@ from dispatch.errors import DispatchError
 from dispatch.models.bead import Bead
 from dispatch.models.identity import RunId
 from dispatch.models.run import Run
-from dispatch.models.states import OPEN_RUN_STATES
+from dispatch.models.states import OPEN_RUN_STATES, BeadStatus
 from dispatch.wiring import System
 from dispatch.workspaces import Fate, collect_scratch
 from workers.settling import follow_branch
@@ -48,9 +48,14 @@ def _was_accepted(system: System, run: Run, commit: str) -> bool:
 
 
 def _is_held(system: System, bead: Bead) -> bool:
-    """Tell whether the accepted work of a bead has landed, or is on its branch, which is made to follow."""
+    """Tell whether the accepted work of a bead has landed, or is on its branch, which is made to follow.
+
+    Not while its pull request is looked after: a branch that somebody deleted would come again.
+    """
     if bead.head_sha is None or (bead.is_done and system.worktrees.is_landed(bead.project_id, bead.head_sha)):
         return True
+    if bead.status == BeadStatus.LANDING and system.store.pull_requests.find(bead.key) is not None:
+        return False
     return follow_branch(system, bead.key, bead.head_sha)
 
 

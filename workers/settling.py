@@ -11,7 +11,7 @@ from dispatch.models.landing import AlreadyLanded, Landed, LandingResult, NotNow
 from dispatch.models.settling import Settled
 from dispatch.settings import Landing
 from dispatch.wiring import System
-from dispatch.workspaces import Tests, branch_name, land, landing_of
+from dispatch.workspaces import Tests, branch_name, land, landing_of, local_repository
 from workers.proposing import propose_bead
 
 POSTPONE = timedelta(seconds=30)
@@ -34,7 +34,12 @@ def settle_run(system: System, run_id: RunId) -> Settled | None:
 
 
 def follow_branch(system: System, key: BeadKey, head_sha: str) -> bool:
-    """Move `bead/<id>` to the accepted work. It only follows `head_sha`: where that fails housekeeping does it."""
+    """Move `bead/<id>` to the accepted work. It only follows `head_sha`: where that fails housekeeping does it.
+
+    A host that does not have the repository leaves that to those that do: making a clone may take long.
+    """
+    if local_repository(system.store.projects.get(key.project_id), system.settings) is None:
+        return False
     try:
         return system.worktrees.set_branch(key.project_id, key.bead_id, head_sha)
     except Exception as error:  # noqa: BLE001 - the bead is settled, which this must not make look otherwise

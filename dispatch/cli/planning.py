@@ -20,7 +20,7 @@ from dispatch.store import Store
 from dispatch.wiring import System
 from dispatch.workspaces import landing_of
 
-_LANDS_BY = {
+LANDS_BY = {
     Landing.MERGE: "a merge into its target branch (landing = merge)",
     Landing.PR: "a pull request (landing = pr)",
     Landing.NONE: "nobody's hand: it stays on its branch (landing = none)",
@@ -110,7 +110,7 @@ def _write_plan(view: dict[str, Any]) -> None:
     ]
     output.write_table(("bead", "priority", "role", "agent", "title", "reason"), rows, empty="Nothing is ready.")
     for project_id, landing in view["landing"].items() if rows else ():
-        output.say(f"Work of {project_id} lands by {_LANDS_BY[landing]}.")
+        output.say(f"Work of {project_id} lands by {LANDS_BY[landing]}.")
     for project_id, counts in view["not_ready"].items():
         if counts:
             listed = ", ".join(f"{status} {count}" for status, count in counts.items())

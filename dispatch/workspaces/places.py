@@ -1,5 +1,7 @@
 """Where a project's repository is on this host, and how its work lands: the one place where that is decided."""
 
+import time
+from functools import lru_cache
 from pathlib import Path
 
 from dispatch.models.project import Project
@@ -47,4 +49,13 @@ def landing_of(project: Project, settings: Settings) -> Landing:
 
 
 def _has_remote(path: Path, wanted: ProjectSettings) -> bool:
-    return path.is_dir() and Git(path).attempt("config", "--get", f"remote.{wanted.remote}.url").code == 0
+    """Ask git whether a repository has the remote: once, until its configuration changes."""
+    for configuration in (path / ".git" / "config", path / "config"):
+        if configuration.is_file():
+            return _names_remote(path, wanted.remote, configuration.stat().st_mtime_ns)
+    return path.is_dir() and _names_remote(path, wanted.remote, time.time_ns())
+
+
+@lru_cache(maxsize=256)
+def _names_remote(path: Path, remote: str, _changed_at: int) -> bool:
+    return Git(path).attempt("config", "--get", f"remote.{remote}.url").code == 0

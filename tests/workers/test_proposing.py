@@ -180,6 +180,8 @@ def test_three_hosts_that_share_nothing_but_the_remote(forge: Forge) -> None:
     runs = [forge.do(agents, key) for key in keys]
     for run in runs:
         assert settle_run(settler, run.id) is not None
+    assert git(forge.remote, "for-each-ref", "refs/heads/bead") == "", "the settler makes no clone for that"
+    assert collect_worktrees(agents) == 2
     assert git(forge.remote, "rev-parse", "bead/a") == runs[0].commit_sha
 
     assert land_project(lander, forge.shop.project.id) == 2
@@ -187,8 +189,8 @@ def test_three_hosts_that_share_nothing_but_the_remote(forge: Forge) -> None:
     assert [forge.bead(key).status for key in keys] == ["closed", "closed"]
     assert git(forge.remote, "log", "--format=%s", "main") == "Do b\nDo a\nBegin"
     assert git(forge.shop.repository, "log", "--format=%s", "main") == "Begin"
-    assert collect_worktrees(agents) == 2
     assert git(forge.remote, "for-each-ref", "--format=%(refname)") == "refs/heads/main", "nothing else is left there"
+    (agents.repository(forge.shop.project.id).path / "dispatch-fetched").unlink()
     again = forge.shop.add("c", write("c.txt"))
     assert forge.do(agents, again).base_sha == git(forge.remote, "rev-parse", "main")
 
