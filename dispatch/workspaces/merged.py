@@ -5,32 +5,40 @@ from collections.abc import Iterable
 from dispatch.workspaces.repository import OpenRepository
 
 _LOOKED_AT = 500
-"""How many commits of the target branch are compared with the work, the newest ones."""
+"""How many of the new commits of the target branch are compared with the work, the newest ones."""
 
 
-def holds_work(repository: OpenRepository, *, tip: str, work: str) -> bool:
-    """Tell whether `tip` holds the change that `work` makes.
+def holds_work(repository: OpenRepository, *, tip: str, work: str, since: str) -> bool:
+    """Tell whether `tip` holds the change that `work` makes, and did not at its ancestor `since`.
 
     It does when the commit is part of it; when merging it would change nothing, as after a squash; or when each of its
-    commits, or all of them as one, was applied there as another commit, even if that was changed again since.
+    commits, or all of them as one, was applied there as another commit, even if that was changed again later.
     """
     if repository.is_ancestor(work, tip):
         return True
     base = repository.merge_base(work, tip)
     if base is None or repository.tree_of(work) == repository.tree_of(base):
         return False
-    return _brings_nothing(repository, tip, work) or _was_applied(repository, base, tip, work)
+    if _merged(repository, tip, work) == repository.tree_of(tip):
+        return True
+    new = f"{since}..{tip}" if repository.is_ancestor(since, tip) else f"{base}..{tip}"
+    return _was_applied(repository, base, work, new)
 
 
-def _brings_nothing(repository: OpenRepository, tip: str, work: str) -> bool:
-    """Merge in memory. An older git that cannot (before 2.38) answers no, and the patches are compared."""
+def may_conflict(repository: OpenRepository, *, tip: str, work: str) -> bool:
+    """Tell whether work may not fit onto `tip`: a merge in memory does not work out, or cannot be made."""
+    return _merged(repository, tip, work) is None
+
+
+def _merged(repository: OpenRepository, tip: str, work: str) -> str | None:
+    """Merge in memory and return the tree; None: it conflicts, or git cannot do that (before 2.38)."""
     merged = repository.git.attempt("merge-tree", "--write-tree", "--no-messages", tip, work)
-    return merged.code == 0 and merged.output.decode(errors="replace").strip() == repository.tree_of(tip)
+    return merged.output.decode(errors="replace").strip() if merged.code == 0 else None
 
 
-def _was_applied(repository: OpenRepository, base: str, tip: str, work: str) -> bool:
+def _was_applied(repository: OpenRepository, base: str, work: str, new: str) -> bool:
     own = repository.git.text("rev-list", "--no-merges", f"{base}..{work}").split()
-    theirs = repository.git.text("rev-list", f"--max-count={_LOOKED_AT}", "--no-merges", f"{base}..{tip}").split()
+    theirs = repository.git.text("rev-list", f"--max-count={_LOOKED_AT}", "--no-merges", new).split()
     applied = _patches(repository, theirs)
     if not applied:
         return False

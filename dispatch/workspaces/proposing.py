@@ -12,7 +12,7 @@ from dispatch.errors import ConfigurationError
 from dispatch.models.landing import AlreadyLanded, Conflict, Declined, LandingResult, NotNow, Proposed, PullRequest
 from dispatch.workspaces.exchange import Exchange
 from dispatch.workspaces.landing import at_commit, private_worktree
-from dispatch.workspaces.merged import holds_work
+from dispatch.workspaces.merged import holds_work, may_conflict
 from dispatch.workspaces.replay import replay
 from dispatch.workspaces.repository import OpenRepository, Repository
 from dispatch.workspaces.testing import Tests
@@ -70,7 +70,7 @@ class _Proposal:
         shas = dict.fromkeys((known.pushed_sha, known.seen_sha, seen))
         work = [sha for sha in shas if sha is not None and opened.find_commit(sha)]
         moved = tip != known.tip_sha
-        if (moved or seen is None) and any(holds_work(opened, tip=tip, work=sha) for sha in work):
+        if (moved or seen is None) and any(holds_work(opened, tip=tip, work=sha, since=known.tip_sha) for sha in work):
             self.note(replace(known, tip_sha=tip, ended="merged"))
             return AlreadyLanded(tip)
         if seen is None:
@@ -96,7 +96,9 @@ class _Proposal:
         return Declined(declined)
 
     def _conflict(self, pushed: str, tip: str) -> Conflict | None:
-        """Tell whether the pull request no longer fits onto the target branch."""
+        """Tell whether the pull request no longer fits onto the target branch; only a doubt costs a worktree."""
+        if not may_conflict(self.exchange.opened, tip=tip, work=pushed):
+            return None
         with private_worktree(self.exchange.opened, self.root, tip) as path:
             replayed = replay(self.exchange.opened, path, tip=tip, commit=pushed)
         return at_commit(replayed, self.configured, tip) if isinstance(replayed, Conflict) else None
