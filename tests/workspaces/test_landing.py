@@ -10,6 +10,7 @@ import pytest
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.models.landing import AlreadyLanded, Conflict, Landed, NotNow, RedTests
 from dispatch.workspaces import Repository, Tests, land
+from dispatch.workspaces.processes import Finished
 
 
 @pytest.fixture
@@ -191,6 +192,21 @@ class TestConflict:
         assert shop.tip() == before
         assert shop.git("status", "--porcelain") == ""
 
+    def test_a_large_conflict_leaves_room_for_the_others(self, shop, landing):
+        mine, theirs = ("".join(f"{who} {number}\n" for number in range(2_000)) for who in ("mine", "theirs"))
+        shop.git("checkout", "--quiet", "-b", "work")
+        work = shop.commit({"a-large.txt": mine, "readme": "my word\n", "src/app.py": "print(2)\n"}, "Mine")
+        shop.git("checkout", "--quiet", "main")
+        shop.commit({"a-large.txt": theirs, "readme": "their word\n"}, "Theirs")
+
+        result = landing(work, "true")
+
+        assert isinstance(result, Conflict)
+        assert "Conflicts in a-large.txt, readme." in result.output
+        assert "my word" in result.output
+        assert "their word" in result.output
+        assert len(result.output) <= 16_384
+
     def test_a_merge_that_conflicts_with_what_came_later(self, shop, landing):
         shop.git("checkout", "--quiet", "-b", "work")
         shop.commit({"readme": "mine\n"}, "Mine")
@@ -226,6 +242,28 @@ class TestRedTests:
 
         assert len(result.output) == 16_384
         assert result.output.endswith("the end\n")
+
+    def test_a_failure_that_was_named_long_before_the_end_is_told_first(self, landing, work):
+        code = "print('FAILED test_basket - assert 41 == 42'); print('x\\n' * 100_000 + 'the end'); raise SystemExit(1)"
+
+        result = landing(work, *python(code))
+
+        assert result.output.startswith("Lines that name a failure:\nFAILED test_basket - assert 41 == 42\n")
+        assert result.output.endswith("the end\n")
+        assert len(result.output) == 16_384
+
+    def test_where_they_run_is_the_callers_choice(self, shop, root, work):
+        seen = []
+
+        def execute(command, place, timeout) -> Finished:
+            seen.append((command, (place / "feature.py").exists(), timeout))
+            return Finished(1, b"red in there")
+
+        tests = Tests(("make", "test"), 7, execute)
+        result = land(Repository(shop.path, "main"), work, root=root, tests=tests)
+
+        assert result == RedTests("red in there", 1)
+        assert seen == [(("make", "test"), True, 7)]
 
     def test_tests_that_do_not_end_are_killed_with_all_their_children(self, landing, work, tmp_path):
         pid_file = tmp_path / "pid"
