@@ -43,6 +43,8 @@ def fate_of(system: System, run_id: RunId, commit: str) -> Fate:
 
 def _was_accepted(system: System, run: Run, commit: str) -> bool:
     """Tell whether a commit is part of what a run of the bead reported: its own, or one that went on from it."""
+    if run.commit_sha == commit:
+        return True
     reported = [other.commit_sha for other in system.store.reading.runs(bead=run.bead_key) if other.commit_sha]
     return any(system.worktrees.holds(run.project_id, newer, commit) for newer in dict.fromkeys(reported))
 

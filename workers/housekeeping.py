@@ -34,6 +34,7 @@ def keep_house(system: System, *, now: float, at_once: bool = False) -> bool:
     """
     home = system.settings.home
     stamp = home / "housekeeping.lock"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with locked(stamp, patience=0):
             if not at_once and 0 <= now - stamp.stat().st_mtime < EVERY.total_seconds():

@@ -36,7 +36,10 @@ def test_how_a_project_lands_is_shown_where_one_looks(cli: Call, repository: Pat
     assert "Work of shop lands by a pull request (landing = pr)." in cli("plan").err
     (found,) = [line["found"] for line in cli("doctor", "--json").json if line["part"] == "project shop"]
     assert "landing = pr" in found
-    assert "projects.shop.landing" in cli("config").out
+    monkeypatch.setenv("DISPATCH_PROJECTS__SHOP__PATH", str(repository))
+    told = cli("config")
+    assert 'projects.shop.landing\t"auto"\tdefault' in told.out
+    assert "projects.shop.landing is pr here." in told.err
 
 
 def test_a_project_that_is_not_on_this_host_is_looked_for_at_its_url(
