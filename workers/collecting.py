@@ -52,13 +52,16 @@ def _was_accepted(system: System, run: Run, commit: str) -> bool:
 def _is_held(system: System, bead: Bead) -> bool:
     """Tell whether the accepted work of a bead has landed, or is on its branch, which is made to follow.
 
-    Not while its pull request is looked after: a branch that somebody deleted would come again.
+    Not on a remote where it may have been deleted, as it landed or its pull request was declined: it would come again.
     """
-    if bead.head_sha is None or (bead.is_done and system.worktrees.is_landed(bead.project_id, bead.head_sha)):
+    if bead.head_sha is None:
+        return True
+    landed = bead.is_done and system.worktrees.is_landed(bead.project_id, bead.head_sha)
+    if landed and system.settings.project(bead.project_id).url:
         return True
     if bead.status == BeadStatus.LANDING and system.store.pull_requests.find(bead.key) is not None:
         return False
-    return follow_branch(system, bead.key, bead.head_sha)
+    return follow_branch(system, bead.key, bead.head_sha) or landed
 
 
 def _is_put_on_branch(system: System, bead: Bead, commit: str) -> bool:

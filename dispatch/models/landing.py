@@ -41,6 +41,11 @@ class NotNow:
     reason: str
 
 
+MERGED = "merged"
+DECLINED = "declined"
+"""How a pull request ends."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRequest:
     """Work that was pushed for others to merge, as it was last seen.
@@ -66,7 +71,7 @@ class PullRequest:
     asked_at: datetime | None = None
     """When the command was last run."""
     ended: str = ""
-    """What became of it, in one word; empty while it is open."""
+    """What became of it: `MERGED` or `DECLINED`; empty while it is open."""
 
     @property
     def is_open(self) -> bool:

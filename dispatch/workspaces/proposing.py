@@ -9,7 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dispatch.errors import ConfigurationError
-from dispatch.models.landing import AlreadyLanded, Conflict, Declined, LandingResult, NotNow, Proposed, PullRequest
+from dispatch.models.landing import (
+    DECLINED,
+    MERGED,
+    AlreadyLanded,
+    Conflict,
+    Declined,
+    LandingResult,
+    NotNow,
+    Proposed,
+    PullRequest,
+)
 from dispatch.workspaces.exchange import Exchange
 from dispatch.workspaces.landing import at_commit, private_worktree
 from dispatch.workspaces.merged import holds_work, may_conflict
@@ -50,6 +60,9 @@ def propose(
         exchange.refresh(within=look_every, branches=True)
         return proposal.look(known, opened.commit(repository.target_ref))
     exchange.refresh(branches=True)
+    if known is not None and known.ended == MERGED and known.head_sha == commit_sha:
+        # Who saw the merge died before the bead was closed.
+        return AlreadyLanded(opened.commit(repository.target_ref))
     commit, tip = exchange.bring(commit_sha, branch), opened.commit(repository.target_ref)
     return AlreadyLanded(tip) if opened.is_ancestor(commit, tip) else proposal.push(commit, tip)
 
@@ -71,7 +84,7 @@ class _Proposal:
         work = [sha for sha in shas if sha is not None and opened.find_commit(sha)]
         moved = tip != known.tip_sha
         if (moved or seen is None) and any(holds_work(opened, tip=tip, work=sha, since=known.tip_sha) for sha in work):
-            self.note(replace(known, tip_sha=tip, ended="merged"))
+            self.note(replace(known, tip_sha=tip, ended=MERGED))
             return AlreadyLanded(tip)
         if seen is None:
             return self._gone(known, tip, work)
@@ -91,7 +104,7 @@ class _Proposal:
                 f"The branch {known.branch} is gone from the remote, and this host has never had its work, so that it "
                 f"cannot tell whether it was merged. Close the bead, or let the host that pushed it land."
             )
-        declined = replace(known, tip_sha=tip, ended="declined")
+        declined = replace(known, tip_sha=tip, ended=DECLINED)
         self.note(declined)
         return Declined(declined)
 

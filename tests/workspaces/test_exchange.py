@@ -139,6 +139,17 @@ class TestRemoteAway:
         assert [tree.base_sha for tree in made] == [shop.tip()] * 8
         assert (tmp_path / "asked").read_text().count("x") == 1
 
+    def test_how_a_remote_is_reached_is_the_users_to_say(self, host, tmp_path, new_run, monkeypatch):
+        ssh = tmp_path / "ssh.sh"
+        ssh.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit 1\n')
+        ssh.chmod(0o755)
+        monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+        monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+        away = type(host("one"))(tmp_path / "other", "ssh://git@forge.example/shop.git")
+        with pytest.raises(UnavailableError):
+            away.worktrees.create(new_run())
+        assert "git@forge.example" in (tmp_path / "asked").read_text()
+
     def test_a_commit_that_no_host_pushed_is_told(self, host, new_run):
         with pytest.raises(NotFoundError, match="Was it pushed by the host that made it"):
             host("one").worktrees.create(new_run(base_sha="0" * 40))

@@ -215,6 +215,14 @@ class TestLooking:
         remote.commit({"feature.py": "rewritten\n"})
         assert lander.look(work) == AlreadyLanded(remote.tip())
 
+    def test_a_merge_that_was_seen_stays_seen_though_its_bead_was_not_closed_then(self, lander, remote, work):
+        lander.look(work)
+        merged_by("squash", remote)
+        lander.look(work)
+        remote.git("branch", "-D", BRANCH)
+        remote.commit({"feature.py": "rewritten\n"})
+        assert lander.look(work, "false") == AlreadyLanded(remote.tip())
+
     def test_one_fetch_in_a_while_serves_all_looks(self, lander, remote, work):
         lander.look(work)
         merged_by("squash", remote)
