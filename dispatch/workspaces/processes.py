@@ -8,8 +8,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +61,8 @@ def run_captured(
 def run_watched(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, keep: int) -> Finished:
     """Run a program of unknown manners; return the last `keep` bytes of what it printed on either stream.
 
-    Nothing of its process group is left when this returns, not even what it left in the background.
+    Nothing of its process group is left when this returns, not even what it left in the background; nor when this
+    process is killed meanwhile.
     Raises OSError when the program cannot be started.
     """
     process = subprocess.Popen(
@@ -75,12 +76,35 @@ def run_watched(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeo
     )
     with process:
         try:
-            tail = _Tail(process, keep)
-            ended = tail.follow(time.monotonic() + timeout)
+            with _ending_with_us(process.pid):
+                tail = _Tail(process, keep)
+                ended = tail.follow(time.monotonic() + timeout)
         finally:
             _end_group(process)
         tail.drain()
     return Finished(process.returncode if ended else None, bytes(tail.kept))
+
+
+@contextmanager
+def _ending_with_us(group: int) -> Iterator[None]:
+    """While the block runs, let a process group be killed when this process is, which then cannot do it itself.
+
+    A shell waits for the other end of its standard input, which only this process has, to close.
+    """
+    script = 'read -r _; kill -s KILL -- "-$1"'
+    waiting = subprocess.Popen(
+        ["/bin/sh", "-c", script, "sh", str(group)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with waiting:
+        try:
+            yield
+        finally:
+            waiting.kill()
+            waiting.wait()  # before its input closes
 
 
 class _Tail:

@@ -134,6 +134,20 @@ land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root
 
         assert isinstance(landing(work, "true"), Landed)
 
+    def test_the_tests_of_a_killed_landing_end_with_it(self, shop, landing, work, root, tmp_path):
+        pid_file = tmp_path / "pid"
+        script = f"""
+from pathlib import Path
+from dispatch.workspaces import Repository, Tests, land
+tests = Tests(["sh", "-c", "sleep 600 & echo $! > {pid_file}; kill -9 $PPID; wait"], 30)
+land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root)!r}), tests=tests)
+"""
+        killed = subprocess.run([sys.executable, "-c", script], check=False)
+        assert killed.returncode == -signal.SIGKILL
+
+        assert is_gone(pid_file)
+        assert isinstance(landing(work, "true"), Landed)
+
     def test_hooks_and_signing_are_off(self, shop, landing, work, tmp_path):
         shop.commit({"other": "other\n"})
         shop.git("config", "commit.gpgSign", "true")
