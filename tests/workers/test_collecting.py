@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from dispatch.dispatcher.status import why_parked
 from dispatch.errors import RefusedError
+from dispatch.models.dispatching import Plan
 from dispatch.models.identity import RunId, uuid7
 from dispatch.models.outcome import Completed
 from dispatch.settings import HousekeepingSettings, Settings
@@ -171,6 +173,9 @@ class TestFullDisk:
             supply = round_.supply(lock=False)
         assert (supply.agents, supply.troubles) == ((), {"one@here": trouble})
         assert supply.served_roles == {"dev"}, "it serves its roles still, and beads wait for it"
+        assert why_parked(supply, Plan(placements=(), refusals=())) == (
+            f"All agents are busy or cannot work. one@here takes nothing: {trouble}"
+        )
         assert swarm.heartbeat(shop.worker)
         with shop.store.dispatching.look() as round_:
             assert len(round_.supply(lock=False).agents) == 1
