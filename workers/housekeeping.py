@@ -80,9 +80,10 @@ class HostKeeper:
     def begin(self) -> None:
         self._thread.start()
 
-    def end(self) -> None:
-        """Begin nothing more. What is under way can be interrupted at any point."""
+    def end(self, patience: float = 5.0) -> None:
+        """Begin nothing more, and wait so many seconds for what is under way; it can be interrupted at any point."""
         self._ended.set()
+        self._thread.join(patience)
 
     def _keep(self) -> None:
         if self._at_once:

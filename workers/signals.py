@@ -86,7 +86,7 @@ def hand_back(**_: Any) -> None:
 @signals.worker_shutdown.connect
 def leave(**_: Any) -> None:
     """End the membership when the worker has ended its tasks."""
-    for keeper in _keepers:
-        keeper.end()
     for membership in _members:
         membership.end()
+    for keeper in _keepers:
+        keeper.end()

@@ -21,7 +21,7 @@ from dispatch.workspaces.packing import pack
 from workers import disk
 from workers.collecting import collect_worktrees
 from workers.execution import RunExecutor, StartRefusedError
-from workers.housekeeping import keep_house
+from workers.housekeeping import HostKeeper, keep_house
 from workers.registry import RunnerRegistry
 from workers.run_directories import collect_run_directories
 
@@ -123,6 +123,27 @@ def test_a_host_keeps_house_one_at_a_time_and_not_too_often(shop: Any) -> None:
     done = stamp.stat().st_mtime
     assert not keep_house(shop.system, now=done + 10)
     assert keep_house(shop.system, now=done + 600)
+
+
+def test_a_worker_keeps_house_from_its_start_and_a_fault_does_not_end_it(shop: Any) -> None:
+    left_behind(shop, "a")
+    asked: list[int] = []
+
+    def system() -> Any:
+        asked.append(1)
+        return shop.system
+
+    def broken() -> Any:
+        asked.append(2)
+        raise ArithmeticError
+
+    keepers = [HostKeeper(system, at_once=True), HostKeeper(broken, at_once=True), HostKeeper(broken, at_once=False)]
+    for keeper in keepers:
+        keeper.begin()
+    for keeper in keepers:
+        keeper.end(patience=60)
+    assert sorted(asked) == [1, 2], "a fault is logged, and one that is to wait does"
+    assert not list(shop.system.worktrees_directory.glob("*/"))
 
 
 def test_a_repository_is_packed_when_it_holds_much_that_is_loose(repository: Path) -> None:

@@ -269,6 +269,17 @@ class TestWhichLanding:
         for chosen in ("merge", "none"):
             assert landing_of(one.project, host("two", landing=chosen).settings) == chosen
 
+    def test_a_clone_is_made_once_whatever_a_dead_maker_left(self, host, remote, at_once):
+        one = host("one")
+        half = one.home / "clones" / "shop.making" / "objects"
+        half.mkdir(parents=True)
+
+        found = at_once([one.repository] * 6)
+
+        assert found == [one.repository()] * 6
+        assert one.git("rev-parse", "main") == remote.tip()
+        assert sorted(path.name for path in (one.home / "clones").iterdir()) == ["shop.git", "shop.lock"]
+
     def test_a_clone_has_a_name_that_is_safe_and_no_password(self, host, remote, tmp_path):
         one = host("one")
         odd = replace(one.project, id=ProjectId("../Größe/.."))
