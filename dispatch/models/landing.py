@@ -65,6 +65,8 @@ class PullRequest:
     replaced_sha: str | None = None
     is_pushed: bool = False
     seen_sha: str | None = None
+    is_gone: bool = False
+    """The branch was no longer there at the last look."""
     url: str = ""
     command: str = ""
     problem: str = ""
@@ -79,6 +81,8 @@ class PullRequest:
 
     def __str__(self) -> str:
         """Say in a sentence what it waits for."""
+        if self.is_gone and self.is_open:
+            return f"Its branch {self.branch} is gone from the remote; whether it was merged is seen in a minute."
         if self.url:
             return f"Its pull request waits to be merged into {self.base}: {self.url}"
         if self.problem:

@@ -22,6 +22,7 @@ _FIELDS = (
     "replaced_sha",
     "is_pushed",
     "seen_sha",
+    "is_gone",
     "url",
     "command",
     "problem",

@@ -177,6 +177,7 @@ pull_requests = Table(
     Column("replaced_sha", Text),
     Column("is_pushed", Boolean, nullable=False, server_default=text("false")),
     Column("seen_sha", Text),
+    Column("is_gone", Boolean, nullable=False, server_default=text("false")),
     Column("url", Text, nullable=False, server_default=""),
     Column("command", Text, nullable=False, server_default=""),
     Column("problem", Text, nullable=False, server_default=""),

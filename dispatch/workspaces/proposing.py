@@ -92,18 +92,25 @@ class _Proposal:
             conflict = self._conflict(seen, tip)
             if conflict is not None:
                 return conflict
-        looked = replace(known, tip_sha=tip, seen_sha=seen)
+        looked = replace(known, tip_sha=tip, seen_sha=seen, is_gone=False)
         if looked != known:
             self.note(looked)
         return Proposed(looked)
 
     def _gone(self, known: PullRequest, tip: str, work: Sequence[str]) -> LandingResult:
-        """Tell what it means that the branch is no longer on the remote."""
+        """Tell what it means that the branch is no longer on the remote.
+
+        Only at a second look: a remote may show that a branch went before it shows that it was merged.
+        """
         if not work:
             return NotNow(
                 f"The branch {known.branch} is gone from the remote, and this host has never had its work, so that it "
                 f"cannot tell whether it was merged. Close the bead, or let the host that pushed it land."
             )
+        if not known.is_gone:
+            gone = replace(known, tip_sha=tip, is_gone=True)
+            self.note(gone)
+            return Proposed(gone)
         declined = replace(known, tip_sha=tip, ended=DECLINED)
         self.note(declined)
         return Declined(declined)

@@ -234,11 +234,32 @@ class TestLooking:
         remote.git("branch", "-D", BRANCH)
         remote.commit({"other": "x"})
 
+        assert "is gone from the remote" in str(lander.look(work).pull_request), (
+            "it may not show yet that it was merged"
+        )
         result = lander.look(work)
         assert isinstance(result, Declined)
         assert lander.known.ended == "declined"
         assert isinstance(lander.look(work), Proposed)
         assert remote.tip(BRANCH) == lander.known.pushed_sha
+
+    def test_a_merge_that_shows_after_the_branch_went_is_a_merge(self, lander, remote, work):
+        lander.look(work)
+        there = remote.tip(BRANCH)
+        remote.git("branch", "-D", BRANCH)
+        assert isinstance(lander.look(work), Proposed)
+        remote.git("branch", BRANCH, there)
+        merged_by("squash", remote)
+        remote.git("branch", "-D", BRANCH)
+        assert lander.look(work) == AlreadyLanded(remote.tip())
+
+    def test_a_branch_that_comes_again_waits_on(self, lander, remote, work):
+        lander.look(work)
+        there = remote.tip(BRANCH)
+        remote.git("branch", "-D", BRANCH)
+        assert lander.look(work).pull_request.is_gone
+        remote.git("branch", BRANCH, there)
+        assert not lander.look(work).pull_request.is_gone
 
     def test_one_that_no_longer_fits_goes_back(self, lander, remote, work):
         lander.look(work)

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column('replaced_sha', sa.Text(), nullable=True),
         sa.Column('is_pushed', sa.Boolean(), server_default=sa.text('false'), nullable=False),
         sa.Column('seen_sha', sa.Text(), nullable=True),
+        sa.Column('is_gone', sa.Boolean(), server_default=sa.text('false'), nullable=False),
         sa.Column('url', sa.Text(), server_default='', nullable=False),
         sa.Column('command', sa.Text(), server_default='', nullable=False),
         sa.Column('problem', sa.Text(), server_default='', nullable=False),
