@@ -1,6 +1,6 @@
 """The cached clones of a host: one bare repository a project, for hosts that do not have the project's own.
 
-A clone holds what its runs and landings fetched, and their commits. The address is not written into it.
+A clone holds what its runs and landings fetched, and their commits; of the address it knows all but the credentials.
 """
 
 import re

@@ -1,8 +1,8 @@
 """How the commits of a repository travel: fetched from and pushed to the remote of its project.
 
 What is fetched goes to refs of our own, so that the user's branches and remote-tracking refs stay as they are. The
-address of a project's `url` is told to git by its environment: it is in no argument that others see, and in no file
-that an agent reads.
+address of a project's `url` is told to git by its environment: the credentials that it may hold are in no argument that
+others see, and in no file that an agent reads.
 """
 
 import os
