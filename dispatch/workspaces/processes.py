@@ -8,7 +8,7 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,43 +65,49 @@ def run_watched(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeo
     process is killed meanwhile.
     Raises OSError when the program cannot be started.
     """
-    process = subprocess.Popen(
-        list(argv),
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    with process:
-        try:
-            with _ending_with_us(process.pid):
+    with _watchdog() as watch:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                watch(process.pid)
                 tail = _Tail(process, keep)
                 ended = tail.follow(time.monotonic() + timeout)
-        finally:
-            _end_group(process)
-        tail.drain()
+            finally:
+                _end_group(process)
+            tail.drain()
     return Finished(process.returncode if ended else None, bytes(tail.kept))
 
 
 @contextmanager
-def _ending_with_us(group: int) -> Iterator[None]:
-    """While the block runs, let a process group be killed when this process is, which then cannot do it itself.
+def _watchdog() -> Iterator[Callable[[int], None]]:
+    """Give a way to let a process group be killed when this process is, which then cannot do it itself.
 
-    A shell waits for the other end of its standard input, which only this process has, to close.
+    A shell is told the group, and waits for the other end of its standard input, which only this process has, to close.
     """
-    script = 'read -r _; kill -s KILL -- "-$1"'
     waiting = subprocess.Popen(
-        ["/bin/sh", "-c", script, "sh", str(group)],
+        ["/bin/sh", "-c", 'read -r group && { read -r _; kill -s KILL -- "-$group"; }'],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    assert waiting.stdin is not None
+    told = waiting.stdin.fileno()
+
+    def watch(group: int) -> None:
+        os.write(told, f"{group}\n".encode())
+
     with waiting:
         try:
-            yield
+            yield watch
         finally:
             waiting.kill()
             waiting.wait()  # before its input closes

@@ -136,10 +136,11 @@ land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root
 
     def test_the_tests_of_a_killed_landing_end_with_it(self, shop, landing, work, root, tmp_path):
         pid_file = tmp_path / "pid"
+        read = "head -c 300000 /dev/zero | tr '\\\\0' x"  # more than a pipe holds: the landing is reading by its end
         script = f"""
 from pathlib import Path
 from dispatch.workspaces import Repository, Tests, land
-tests = Tests(["sh", "-c", "sleep 600 & echo $! > {pid_file}; kill -9 $PPID; wait"], 30)
+tests = Tests(["sh", "-c", "sleep 600 & echo $! > {pid_file}; {read}; kill -9 $PPID; wait"], 30)
 land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root)!r}), tests=tests)
 """
         killed = subprocess.run([sys.executable, "-c", script], check=False)
