@@ -17,7 +17,7 @@ from dispatch.models.states import BeadStatus
 from dispatch.routing import bead_timeout, role_of_persona
 from dispatch.settings import Landing, Settings, normal_name
 from dispatch.wiring import System
-from workers.housekeeping import HostKeeper
+from workers.host_keeping import HostKeeper
 from workers.local_worker import LocalWorker
 
 

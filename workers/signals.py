@@ -14,7 +14,7 @@ from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.models.queues import ROLE_QUEUE_PREFIX
 from dispatch.version import VERSION
-from workers.housekeeping import HostKeeper
+from workers.host_keeping import HostKeeper
 from workers.membership import Membership
 from workers.process import deployment, identity, system
 

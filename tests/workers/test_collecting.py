@@ -21,7 +21,7 @@ from dispatch.workspaces.packing import pack
 from workers import disk
 from workers.collecting import collect_worktrees
 from workers.execution import RunExecutor, StartRefusedError
-from workers.housekeeping import HostKeeper, keep_house
+from workers.host_keeping import HostKeeper, keep_host
 from workers.registry import RunnerRegistry
 from workers.run_directories import collect_run_directories
 
@@ -117,12 +117,12 @@ def test_a_host_keeps_house_one_at_a_time_and_not_too_often(shop: Any) -> None:
     stamp = shop.system.settings.home / "housekeeping.lock"
     stamp.parent.mkdir(parents=True, exist_ok=True)
     with locked(stamp):
-        assert not keep_house(shop.system, now=0, at_once=True)
-    assert keep_house(shop.system, now=0, at_once=True)
+        assert not keep_host(shop.system, now=0, at_once=True)
+    assert keep_host(shop.system, now=0, at_once=True)
     assert not list(shop.system.worktrees_directory.glob("*/"))
     done = stamp.stat().st_mtime
-    assert not keep_house(shop.system, now=done + 10)
-    assert keep_house(shop.system, now=done + 600)
+    assert not keep_host(shop.system, now=done + 10)
+    assert keep_host(shop.system, now=done + 600)
 
 
 def test_a_worker_keeps_house_from_its_start_and_a_fault_does_not_end_it(shop: Any) -> None:

@@ -32,7 +32,7 @@ def hurry(run_ids: Sequence[str]) -> None:
 def housekeeping() -> None:
     """Announce what waits, delete the conversations that are over, and make vectors that lessons lack.
 
-    What hosts do for themselves, such as clearing worktrees away, every worker sees to (`workers.housekeeping`).
+    What hosts do for themselves, such as clearing worktrees away, every worker sees to (`workers.host_keeping`).
     """
     announce_decisions(system().store.decisions)
     system().store.sessions.delete_expired()

@@ -27,7 +27,7 @@ EVERY = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
 
 
-def keep_house(system: System, *, now: float, at_once: bool = False) -> bool:
+def keep_host(system: System, *, now: float, at_once: bool = False) -> bool:
     """Clear away on this host, unless another process does, or did within `EVERY`; return whether it was done here.
 
     `now` is in seconds since 1970. With `at_once` it does not matter when it was last done.
@@ -93,6 +93,6 @@ class HostKeeper:
 
     def _do(self, *, at_once: bool) -> None:
         try:
-            keep_house(self._system(), now=time.time(), at_once=at_once)
+            keep_host(self._system(), now=time.time(), at_once=at_once)
         except Exception as error:  # noqa: BLE001 - it must not keep the worker from its work; it is tried again
             log.warning("housekeeping left something behind", cause=repr(error))
