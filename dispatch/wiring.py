@@ -11,7 +11,7 @@ from dispatch.ports import Clock, MessageBus
 from dispatch.results import DecisionEscalator, ResultHandler, WorkflowEngine
 from dispatch.settings import Settings, load_settings
 from dispatch.store import Store, make_engine, require_current, upgrade
-from dispatch.workspaces import ContainerOrchestrator, Repository, RepositoryCheck, WorktreeManager
+from dispatch.workspaces import ContainerOrchestrator, Repository, RepositoryCheck, WorktreeManager, find_repository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,5 +185,4 @@ def connect(home: Path | str | None = None) -> Dispatcher:
 
 
 def _repository(store: Store, settings: Settings, project_id: ProjectId) -> Repository:
-    project = store.projects.get(project_id)
-    return Repository(path=project.path, target_branch=settings.project(project_id).target_branch)
+    return find_repository(store.projects.get(project_id), settings)

@@ -17,7 +17,7 @@ from dispatch.models.run import Run
 from dispatch.settings import Workspace
 from dispatch.store import StartedRun
 from dispatch.wiring import System
-from dispatch.workspaces import Repository, commits_of_work, drop_scratch, make_scratch
+from dispatch.workspaces import commits_of_work, drop_scratch, find_repository, make_scratch
 from workers.assignment import make_assignment
 from workers.conversing import Conversation
 from workers.follow_ups import FollowUpTaker
@@ -29,6 +29,7 @@ from workers.process_file import with_process, write_process
 from workers.recording import ActionRecorder
 from workers.runners import ProcessIdentity, RunControl, RunnerContext, end_process_group, was_contained
 from workers.runners.base import PULSE_LIMIT
+from workers.sharing import share
 from workers.soft_limit import SoftLimit
 from workers.spending import SpendingMeter
 
@@ -119,7 +120,9 @@ class Attempt:
         if kind is Workspace.EMPTY:
             self._workspace, self._base_sha = make_scratch(self._system.worktrees_directory, self._run.id), base
             return
-        worktree = self._system.worktrees.create(replace(self._run, base_sha=self._left or self._run.base_sha))
+        needs = [other.head_sha for other in self.started.dependencies if other.head_sha is not None]
+        run = replace(self._run, base_sha=self._left or self._run.base_sha)
+        worktree = self._system.worktrees.create(run, needs)
         self._workspace, self._base_sha = worktree.path, base or worktree.base_sha
 
     def _previous(self) -> Run | None:
@@ -220,7 +223,19 @@ class Attempt:
             if isinstance(outcome, Completed):
                 outcome = Failed(cause="commit failed", summary=str(error))
         self._commits = self._count_commits(commit_sha)
+        failure = self._share(commit_sha)
+        if failure is not None:
+            return self.report(failure, None)
         return self.report(self.checked(outcome, commit_sha), commit_sha)
+
+    def _share(self, commit_sha: str | None) -> Failed | None:
+        """Push new work to where other hosts find it; return the failure of the run when that fails for good."""
+        if commit_sha is None or commit_sha == self._base_sha or not self._run.writes_branch:
+            return None
+        failure = share(lambda: self._system.worktrees.share(self._run, commit_sha), self._run)
+        if failure is not None:
+            self._commits = NO_COMMITS
+        return failure
 
     def _commit(self, outcome: Outcome) -> str | None:
         """Return the commit of all work; without a worktree what an attempt before left, if anything."""
@@ -235,10 +250,8 @@ class Attempt:
         """Return the commits of the bead's work when this run left one; what goes wrong in counting costs no work."""
         if commit_sha is None or commit_sha == self._base_sha or not self._run.writes_branch:
             return NO_COMMITS
-        project = self.started.project
-        target_branch = self._system.settings.project(project.id).target_branch
         try:
-            return commits_of_work(Repository(project.path, target_branch), commit_sha)
+            return commits_of_work(find_repository(self.started.project, self._system.settings), commit_sha)
         except (DispatchError, OSError) as error:
             log.warning("the commits of a run were not counted", run_id=str(self._run.id), cause=repr(error))
             return NO_COMMITS

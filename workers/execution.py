@@ -12,6 +12,7 @@ from dispatch.models.outcome import Failed, Lost, Outcome, TimedOut
 from dispatch.store import StartedRun
 from dispatch.wiring import System
 from workers.attempt import Attempt
+from workers.disk import disk_trouble
 from workers.modelling import provider_for
 from workers.persistence import is_passing
 from workers.registry import RunnerRegistry
@@ -79,7 +80,14 @@ class RunExecutor:
         return was_called
 
     def _start(self, run_id: RunId) -> StartedRun:
-        """Start the run. A database that is away refuses too: the run is as it was, and is handed over again."""
+        """Start the run. A database that is away refuses too: the run is as it was, and is handed over again.
+
+        So does a disk that is nearly full: another worker may take it then.
+        """
+        trouble = disk_trouble(self._system.settings)
+        if trouble:
+            log.warning("a run could not be started", run_id=str(run_id), cause=trouble)
+            raise StartRefusedError(run_id=run_id, reason=trouble)
         try:
             started = self._system.store.running.start(run_id, self._incarnation_id())
         except SQLAlchemyError as error:

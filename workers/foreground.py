@@ -17,6 +17,7 @@ from dispatch.models.states import BeadStatus
 from dispatch.routing import bead_timeout, role_of_persona
 from dispatch.settings import Landing, Settings, normal_name
 from dispatch.wiring import System
+from workers.host_keeping import HostKeeper
 from workers.local_worker import LocalWorker
 
 
@@ -112,7 +113,7 @@ def _carry_out(worker: LocalWorker, handover: Handover) -> None:
 def _report(system: System, key: BeadKey, handover: Handover) -> ForegroundReport:
     run = system.store.settling.find_run(handover.run_ids[0])
     bead = system.store.reading.bead(key)
-    lands = system.settings.project(key.project_id).landing is Landing.MERGE
+    lands = system.settings.project(key.project_id).landing is not Landing.NONE
     return ForegroundReport(
         dispatched=True,
         reason=handover.reason,
@@ -128,6 +129,11 @@ def serve_locally(system: System, *, roles: Sequence[str], agents: int, stop: th
 
     Raises what the database raises when it is away at the start; later it is tried again.
     """
-    while not stop.is_set():
-        with LocalWorker(system, roles=roles, agents=agents, serves=True) as worker:
-            worker.serve(stop)
+    keeper = HostKeeper(lambda: system, at_once=True)
+    keeper.begin()
+    try:
+        while not stop.is_set():
+            with LocalWorker(system, roles=roles, agents=agents, serves=True) as worker:
+                worker.serve(stop)
+    finally:
+        keeper.end()

@@ -1,4 +1,7 @@
-"""What a deployment does every few minutes, whatever else happens: one pass, step by step."""
+"""What is done for a whole deployment every few minutes, whatever else happens: one pass, step by step.
+
+What each host does for itself is in `workers.host_keeping`.
+"""
 
 import threading
 
@@ -8,22 +11,19 @@ from beat_schedule import HOUSEKEEPING_SECONDS
 from dispatch.results import announce_decisions
 from dispatch.wiring import System
 from workers.modelling import look_at_providers
-from workers.settling import collect_worktrees
 
 log = structlog.get_logger(__name__)
 
 
-def keep_house(system: System) -> int:
+def keep_house(system: System) -> None:
     """Announce what waits for a human, forget conversations that are over, make vectors that lessons lack.
 
-    Ask the providers of models whether they answer. Then collect the worktrees on this host whose runs have ended;
-    returns how many.
+    Then ask the providers of models whether they answer.
     """
     announce_decisions(system.store.decisions)
     system.store.sessions.delete_expired()
     system.lessons.refresh_vectors()
     look_at_providers(system)
-    return collect_worktrees(system)
 
 
 class Housekeeper:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -9,6 +10,7 @@ from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.store.calling import Calls, listening
 from dispatch.wiring import System
+from workers.disk import disk_trouble
 from workers.process import Identity
 
 _LISTEN_AGAIN = 5.0
@@ -99,15 +101,20 @@ class Membership:
     def _beat(self) -> None:
         if not self._is_registered:
             self._register()
-        elif not self._system().store.swarm.heartbeat(self._identity.incarnation_id) and not self._identity.stopping:
+        elif not self._heartbeat() and not self._identity.stopping:
             self._identity.renew()
             self._is_registered = False
             self._register()
             log.warning("this worker had been taken for gone and registered anew")
 
+    def _heartbeat(self) -> bool:
+        system = self._system()
+        return system.store.swarm.heartbeat(self._identity.incarnation_id, disk_trouble(system.settings))
+
     def _register(self) -> None:
         system = self._system()
-        system.store.swarm.register(self._describe(self._identity.incarnation_id))
+        worker = self._describe(self._identity.incarnation_id)
+        system.store.swarm.register(replace(worker, trouble=disk_trouble(system.settings)))
         self._is_registered = True
         system.results.nudge()
 

@@ -1,24 +1,23 @@
-"""What follows a run's end and touches git: the bead's branch, landing, worktrees to collect. The same on every bus."""
+"""What follows a run's end and touches git: the bead's branch, landing. The same on every bus."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import structlog
 
 from dispatch.errors import DispatchError
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadKey, ProjectId, RunId
-from dispatch.models.landing import LandingResult, NotNow
-from dispatch.models.run import Run
+from dispatch.models.landing import AlreadyLanded, Landed, LandingResult, NotNow, Proposed
 from dispatch.models.settling import Settled
-from dispatch.models.states import OPEN_RUN_STATES
+from dispatch.settings import Landing
 from dispatch.wiring import System
-from dispatch.workspaces import collect_scratch, land
-from dispatch.workspaces.processes import Finished
+from dispatch.workspaces import Tests, branch_name, land, landing_of, local_repository
+from workers.proposing import propose_bead
 
 POSTPONE = timedelta(seconds=30)
 """How long a landing waits when something is in its way that is not the work's fault."""
+LOOK_AGAIN = timedelta(seconds=60)
+"""How long an open pull request is left alone before it is looked after again."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +34,12 @@ def settle_run(system: System, run_id: RunId) -> Settled | None:
 
 
 def follow_branch(system: System, key: BeadKey, head_sha: str) -> bool:
-    """Move `bead/<id>` to the accepted work. It only follows `head_sha`: where that fails housekeeping does it."""
+    """Move `bead/<id>` to the accepted work. It only follows `head_sha`: where that fails housekeeping does it.
+
+    A host that does not have the repository leaves that to those that do: making a clone may take long.
+    """
+    if local_repository(system.store.projects.get(key.project_id), system.settings) is None:
+        return False
     try:
         return system.worktrees.set_branch(key.project_id, key.bead_id, head_sha)
     except Exception as error:  # noqa: BLE001 - the bead is settled, which this must not make look otherwise
@@ -61,9 +65,10 @@ def land_project(system: System, project_id: ProjectId) -> int:
 
 def _land_bead(system: System, bead: Bead) -> bool:
     result = _try_landing(system, bead)
-    if isinstance(result, NotNow):
-        system.store.landings.postpone(bead.key, result.reason, POSTPONE)
-        log.info("a landing waits", bead=str(bead.key), reason=result.reason)
+    if isinstance(result, NotNow | Proposed):
+        reason, by = (result.reason, POSTPONE) if isinstance(result, NotNow) else (str(result.pull_request), LOOK_AGAIN)
+        system.store.landings.postpone(bead.key, reason, by)
+        log.info("a landing waits", bead=str(bead.key), reason=reason)
         return False
     try:
         system.results.landed(bead, result)
@@ -72,22 +77,33 @@ def _land_bead(system: System, bead: Bead) -> bool:
         reason = f"What its landing came to could not be written ({type(error).__name__}); it is tried again."
         system.store.landings.postpone(bead.key, reason, POSTPONE)
         return False
+    if isinstance(result, Landed | AlreadyLanded):
+        _drop_branch(system, bead)
     return True
 
 
+def _drop_branch(system: System, bead: Bead) -> None:
+    """Let the branch of work that landed go from where hosts share it; those of pull requests stay."""
+    if bead.head_sha is None or landing_of(system.store.projects.get(bead.project_id), system.settings) is Landing.PR:
+        return
+    try:
+        system.worktrees.drop_shared_branch(bead.project_id, bead.id, bead.head_sha)
+    except DispatchError as error:
+        log.warning("a branch that landed was not deleted on the remote", bead=str(bead.key), cause=str(error))
+
+
 def _try_landing(system: System, bead: Bead) -> LandingResult:
-    settings = system.settings
-    timeout = settings.task_timeout(bead.project_id, "").total_seconds()
     if bead.head_sha is None:
         return NotNow(f"{bead.key} waits to land but has no commit; give it back with `dispatch adopt`.")
     try:
+        if landing_of(system.store.projects.get(bead.project_id), system.settings) is Landing.PR:
+            return propose_bead(system, bead, tests_of(system, bead.project_id))
         return land(
             system.repository(bead.project_id),
             bead.head_sha,
             root=system.worktrees_directory,
-            test_command=settings.project(bead.project_id).test_command,
-            timeout=timeout,
-            run_tests=_in_container(system, bead.project_id, timeout),
+            tests=tests_of(system, bead.project_id),
+            branch=branch_name(bead.id),
         )
     except DispatchError as error:
         return NotNow(f"Landing is not possible: {error}")
@@ -96,53 +112,11 @@ def _try_landing(system: System, bead: Bead) -> LandingResult:
         return NotNow(f"Landing broke ({type(error).__name__}: {error}); it is tried again, and the log has more.")
 
 
-def _in_container(system: System, project_id: ProjectId, timeout: float) -> Callable[[Path], Finished] | None:
-    """Return what runs a project's tests in a container, when it has an image to make one from."""
-    if not system.containers.has_image(project_id):
-        return None
-    command = system.settings.project(project_id).test_command
-    return lambda worktree: system.containers.run(project_id, worktree, command, timeout=timeout)
-
-
-def collect_worktrees(system: System) -> int:
-    """Remove the worktrees of runs that have ended, keeping what they hold as commits; return how many.
-
-    The containers of such runs go first: nothing may write to what is being kept.
-
-    A run's ref is deleted with its worktree, so each bead's branch is made to follow first: what the sweep settled,
-    or what could not be followed at the time, is held by that ref alone.
-    """
-
-    def keep(run_id: RunId) -> bool:
-        run = system.store.settling.find_run(run_id)
-        if run is None:
-            return False
-        return run.state in OPEN_RUN_STATES or not _is_held(system, run)
-
-    _collect_containers(system)
-    scratch = collect_scratch(system.worktrees_directory, keep)
-    return len(system.worktrees.collect(keep)) + len(scratch)
-
-
-def _collect_containers(system: System) -> None:
-    """Remove the containers that crashed workers of this host left. An engine that is away keeps nothing else back."""
-    if not system.containers.is_used:
-        return
-
-    def keep(run_id: RunId) -> bool:
-        run = system.store.settling.find_run(run_id)
-        return run is not None and run.state in OPEN_RUN_STATES
-
-    try:
-        for container_id in system.containers.collect(keep):
-            log.warning("removed a container that a dead worker left", container=container_id[:12])
-    except DispatchError as error:
-        log.warning("containers were not collected", cause=str(error))
-
-
-def _is_held(system: System, run: Run) -> bool:
-    """Tell whether the accepted work of a run's bead is held by its branch; make that so where it is not."""
-    bead = system.store.settling.find_bead(run.bead_key)
-    if bead is None or bead.head_sha is None or run.commit_sha is None:
-        return True
-    return follow_branch(system, bead.key, bead.head_sha)
+def tests_of(system: System, project_id: ProjectId) -> Tests:
+    """Return how the tests of a project run on work that is to land: in its image, if it has one."""
+    settings, containers = system.settings, system.containers
+    limit = settings.test_timeout(project_id).total_seconds()
+    command = settings.project(project_id).test_command
+    if not containers.has_image(project_id):
+        return Tests(command, limit)
+    return Tests(command, limit, lambda argv, place, timeout: containers.run(project_id, place, argv, timeout=timeout))

@@ -4,7 +4,6 @@ import atexit
 import os
 import socket
 import sys
-import threading
 from typing import Any
 
 import structlog
@@ -16,13 +15,14 @@ from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.models.queues import ROLE_QUEUE_PREFIX
 from dispatch.version import VERSION
+from workers.host_keeping import HostKeeper
 from workers.membership import Membership
 from workers.process import deployment, identity, system
-from workers.settling import collect_worktrees
 
 log = structlog.get_logger(__name__)
 
 _members: list[Membership] = []
+_keepers: list[HostKeeper] = []
 
 
 @signals.worker_init.connect
@@ -54,16 +54,10 @@ def join(sender: Any, **_: Any) -> None:
     _members.append(membership)
     membership.begin()
     atexit.register(leave_at_exit, os.getpid())
-    if describe(identity.incarnation_id).agents:
-        threading.Thread(target=clear_away, name="dispatch-clear-away", daemon=True).start()
-
-
-def clear_away() -> None:
-    """Collect what the runs of a worker that died here left: housekeeping runs on the settler's host only."""
-    try:
-        collect_worktrees(system())
-    except Exception as error:  # noqa: BLE001 - it must not keep the worker from its work; the next start tries again
-        log.warning("worktrees were not collected", cause=repr(error))
+    # What the runs of a worker that died here left is collected at once, where agents work.
+    keeper = HostKeeper(system, at_once=bool(describe(identity.incarnation_id).agents))
+    _keepers.append(keeper)
+    keeper.begin()
 
 
 def describe_worker(
@@ -96,6 +90,8 @@ def leave(**_: Any) -> None:
     """End the membership when the worker has ended its tasks."""
     for membership in _members:
         membership.end()
+    for keeper in _keepers:
+        keeper.end()
 
 
 def leave_at_exit(worker_pid: int) -> None:

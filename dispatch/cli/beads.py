@@ -9,7 +9,7 @@ from dispatch.cli import output
 from dispatch.cli.context import CommandContext
 from dispatch.cli.explaining import Explainer
 from dispatch.cli.options import BeadArgument, JsonOption, ProjectOption, chosen_project
-from dispatch.cli.views import action_view, bead_view, outcome_text, run_view
+from dispatch.cli.views import action_view, bead_view, outcome_text, pull_request_view, run_view
 from dispatch.cli.workflow_view import execution_view, where_lines
 from dispatch.errors import UsageError
 from dispatch.interop import parse_time
@@ -98,6 +98,7 @@ def show(context: typer.Context, bead: BeadArgument, as_json: JsonOption = False
             "routed_title": Router(command.settings).routed_title(bead_found),
             "runner": _runner_view(explainer.means(bead_found)),
             "workflow": execution_view(store, key),
+            "pull_request": _pull_request(store, key),
         }
     if as_json:
         output.write_json(view)
@@ -151,6 +152,11 @@ def _gathered(store: Store, key: BeadKey) -> dict[str, Any]:
     }
 
 
+def _pull_request(store: Store, key: BeadKey) -> dict[str, Any] | None:
+    found = store.pull_requests.find(key)
+    return {**pull_request_view(found), "told": str(found)} if found is not None else None
+
+
 def _progress(store: Store, key: BeadKey) -> str:
     """Return in a sentence what a bead's agents did, as far as they told."""
     past = store.settling.look_back(key, LookBack(actions=True))
@@ -166,10 +172,7 @@ def _write_bead(view: dict[str, Any]) -> None:
             output.write(f"{name}: {output.cell(view[name])}")
     for sentence in filter(None, (view["role_reason"], view["role_problem"])):
         output.write(sentence)
-    if view["runner"]:
-        output.write(f"runner: {view['runner']['name']}; {view['runner']['reason']}")
-        if "provider" in view["runner"]:
-            output.write(f"provider: {view['runner']['provider']}; {view['runner']['provider_reason']}")
+    _write_runner(view["runner"])
     if view["routed_title"]:
         output.write(f"with its route: {view['routed_title']}")
     if view["commits"]["count"]:
@@ -179,6 +182,8 @@ def _write_bead(view: dict[str, Any]) -> None:
     if view["description"]:
         output.write(f"\n{view['description'].rstrip()}")
     _write_part("workflow", list(where_lines(view["workflow"])) if view["workflow"] else [])
+    if view["pull_request"]:
+        _write_part("pull request", _pull_request_lines(view["pull_request"]))
     _write_part("waits for or belongs to", [_edge_line(edge) for edge in view["dependencies"]])
     _write_part("named by", [_edge_line(edge) for edge in view["dependents"]])
     _write_part("runs, newest first", [line for run in view["runs"] for line in _run_lines(run)])
@@ -195,11 +200,26 @@ def _write_bead(view: dict[str, Any]) -> None:
     )
 
 
+def _write_runner(runner: dict[str, Any] | None) -> None:
+    if not runner:
+        return
+    output.write(f"runner: {runner['name']}; {runner['reason']}")
+    if "provider" in runner:
+        output.write(f"provider: {runner['provider']}; {runner['provider_reason']}")
+
+
 def _write_part(heading: str, lines: list[str]) -> None:
     if lines:
         output.write(f"\n{heading}:")
         for line in lines:
             output.write(f"  {line}")
+
+
+def _pull_request_lines(found: dict[str, Any]) -> list[str]:
+    where = f"{found['branch']} at {found['commit'][:12]}, into {found['base']}"
+    if found["ended"]:
+        return [f"{where}: {found['ended']}", *filter(None, [found["url"]])]
+    return [where, found["told"] if found["is_pushed"] else "It is about to be pushed."]
 
 
 def _edge_line(edge: dict[str, Any]) -> str:

@@ -5,7 +5,10 @@ import typer
 from dispatch.cli import output
 from dispatch.cli.context import CommandContext
 from dispatch.cli.options import JsonOption
-from dispatch.settings import explain
+from dispatch.models.identity import ProjectId
+from dispatch.models.project import Project
+from dispatch.settings import Landing, explain
+from dispatch.workspaces import landing_of
 
 
 def register(app: typer.Typer) -> None:
@@ -25,3 +28,7 @@ def config(context: typer.Context, as_json: JsonOption = False) -> None:
         [(row.key, row.value, row.origin) for row in rows],
         empty="There are no settings.",
     )
+    for name, project in settings.projects.items():
+        if project.path is not None and project.landing is Landing.AUTO:
+            here = landing_of(Project(id=ProjectId(name), path=project.path, prefix=name), settings)
+            output.say(f"projects.{name}.landing is {here} here.")

@@ -34,7 +34,10 @@ def inbox(
     project: Annotated[str | None, typer.Option(help="Only those of one project.", show_default="all")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the decisions that wait for a human, the most urgent first, with what to type for each option."""
+    """List the decisions that wait for a human, the most urgent first, with what to type for each option.
+
+    After them come the pull requests that wait to be opened or merged (`dispatch show BEAD --json` has each).
+    """
     with CommandContext.of(context).store() as store:
         if decision is not None:
             one = store.decisions.entry(store.decisions.find(decision).key)
@@ -42,10 +45,13 @@ def inbox(
             return
         project_id = store.projects.get(ProjectId(project)).id if project is not None else None
         entries = most_urgent_first(store.decisions.inbox(project_id))
+        proposed = store.pull_requests.waiting(project_id)
     if as_json:
         output.write_json([entry_view(entry) for entry in entries])
-    else:
-        _list(entries)
+        return
+    _list(entries)
+    for bead, pull_request in proposed:
+        output.write(f"\n{bead}  {pull_request}")
 
 
 def _show_one(entry: InboxEntry, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from dispatch.routing import role_names
 from dispatch.settings import (
     KNOWN_PROGRAMS,
     Isolation,
+    Landing,
     RunnerKind,
     RunnerSettings,
     Settings,
@@ -29,8 +30,14 @@ from dispatch.settings import (
 from dispatch.store import Store
 from dispatch.wiring import Addresses, require_broker, require_result_backend
 from dispatch.workflow.library import read_definitions
-from dispatch.workspaces import ContainerOrchestrator
-from dispatch.workspaces.repository import OpenRepository
+from dispatch.workspaces import (
+    ContainerOrchestrator,
+    OpenRepository,
+    RepositoryCheck,
+    landing_of,
+    local_repository,
+    works_in_clone,
+)
 
 LATE_TICKS = 3
 """Ticks that may be missing before the clockwork counts as stopped."""
@@ -242,6 +249,9 @@ def _clockwork(store: Store, settings: Settings) -> Finding:
 
 def _project(project: Project, settings: Settings) -> Iterator[Finding]:
     part, wanted = f"project {project.id}", settings.project(project.id)
+    if works_in_clone(project, settings):
+        yield _cloned(part, project, settings)
+        return
     try:
         repository = OpenRepository.at(project.path)
         commit = repository.find_commit(f"refs/heads/{wanted.target_branch}")
@@ -262,7 +272,26 @@ def _project(project: Project, settings: Settings) -> Iterator[Finding]:
         cure = f"Install it, or correct test_command of [projects.{project.id}]."
         yield Finding(part, Health.BROKEN, f"its test program {wanted.test_command[0]!r} is not on PATH", cure)
     else:
-        yield Finding(part, Health.OK, f"{project.path}, branch {wanted.target_branch}")
+        yield Finding(part, Health.OK, f"{project.path}, branch {wanted.target_branch}, {_lands(project, settings)}")
+
+
+def _cloned(part: str, project: Project, settings: Settings) -> Finding:
+    """Look at a project that this host works on in a clone: is its url within reach?"""
+    readiness = RepositoryCheck(settings)(project)
+    clone = local_repository(project, settings)
+    where = f"in the clone {clone}" if clone is not None else "in a clone that its first run makes"
+    if not readiness.ok:
+        cure = f"Correct [projects.{project.id}], or the way from here to its url."
+        return Finding(part, Health.BROKEN, " ".join(readiness.issues), cure)
+    return Finding(part, Health.OK, f"{where}, {_lands(project, settings)}")
+
+
+def _lands(project: Project, settings: Settings) -> str:
+    """Say how the work of a project lands, and what is missing for it here."""
+    landing = landing_of(project, settings)
+    if landing is Landing.PR and not settings.project(project.id).pr_command and shutil.which("gh") is None:
+        return "landing = pr; gh is not installed here, so a human is told what to type"
+    return f"landing = {landing}"
 
 
 def _wishes(store: Store, settings: Settings) -> Iterator[Finding]:

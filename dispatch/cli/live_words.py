@@ -137,6 +137,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any], NameOf], str]] = {
     "bead.closed": _with_reason("closed"),
     "bead.open": _opened,
     "bead.landing": _with_reason("done, waits to land"),
+    "bead.proposed": _with_reason("pull request"),
     "bead.triaged": _with_reason("goes to triage"),
     "bead.held": _with_reason("is on hold"),
     "bead.let_go_on": _let_go_on,

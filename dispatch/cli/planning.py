@@ -15,9 +15,16 @@ from dispatch.models.dispatching import Placement
 from dispatch.models.identity import BeadKey, ProjectId
 from dispatch.models.project import Project
 from dispatch.routing.means import choose_means
-from dispatch.settings import Settings
+from dispatch.settings import Landing, Settings
 from dispatch.store import Store
 from dispatch.wiring import System
+from dispatch.workspaces import landing_of
+
+LANDS_BY = {
+    Landing.MERGE: "a merge into its target branch (landing = merge)",
+    Landing.PR: "a pull request (landing = pr)",
+    Landing.NONE: "nobody's hand: it stays on its branch (landing = none)",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -51,6 +58,7 @@ def _plan_view(system: System, project_id: ProjectId | None, projects: Sequence[
         "waiting": [
             {**bead_view(bead), "role": explainer.role(bead), "reason": explainer.why(bead)} for bead in waiting
         ],
+        "landing": {project.id: landing_of(project, system.settings) for project in projects},
         "not_ready": {project.id: _not_ready(system.store, project.id) for project in projects},
     }
 
@@ -103,6 +111,8 @@ def _write_plan(view: dict[str, Any]) -> None:
         for bead in view["waiting"]
     ]
     output.write_table(("bead", "priority", "role", "agent", "title", "reason"), rows, empty="Nothing is ready.")
+    for project_id, landing in view["landing"].items() if rows else ():
+        output.say(f"Work of {project_id} lands by {LANDS_BY[landing]}.")
     for project_id, counts in view["not_ready"].items():
         if counts:
             listed = ", ".join(f"{status} {count}" for status, count in counts.items())

@@ -41,7 +41,7 @@ def add(
     with command.store() as store:
         project = store.projects.add(ProjectId(wanted), path)
     if as_json:
-        output.write_json(project_view(project))
+        output.write_json(project_view(project, command.settings))
         return
     output.write(f"{project.id}  {project.path}")
     beads = next((path / ".beads" / name for name in BEADS_FILES if (path / ".beads" / name).is_file()), None)
@@ -51,12 +51,15 @@ def add(
 
 def list_projects(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the projects in the order they were added."""
-    with CommandContext.of(context).store() as store:
-        projects = store.projects.all()
+    command = CommandContext.of(context)
+    with command.store() as store:
+        views = [project_view(project, command.settings) for project in store.projects.all()]
     if as_json:
-        output.write_json([project_view(project) for project in projects])
+        output.write_json(views)
         return
-    rows = [(project.id, project.path, "paused" if project.paused else "") for project in projects]
+    rows = [(view["id"], view["path"], view["landing"], "paused" if view["paused"] else "") for view in views]
     output.write_table(
-        ("project", "path", "state"), rows, empty="There is no project yet; `dispatch project add PATH` adds one."
+        ("project", "path", "landing", "state"),
+        rows,
+        empty="There is no project yet; `dispatch project add PATH` adds one.",
     )

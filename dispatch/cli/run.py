@@ -161,15 +161,16 @@ def _tell(system: System, key: BeadKey, report: ForegroundReport) -> None:
     if report.outcome is not None:
         output.write(outcome_in_words(report.outcome))
     bead = system.store.reading.bead(key)
-    project = system.store.projects.get(key.project_id)
+    place = system.repository(key.project_id).path
+    pull_request = system.store.pull_requests.find(key)
     branch = system.settings.project(key.project_id).target_branch
     if report.landed:
-        output.write(f"{key} is {report.status}; its work is on {branch} of {project.path}.")
+        output.write(f"{key} is {report.status}; its work is on {branch} of {place}.")
     elif bead.head_sha is not None:
-        output.write(
-            f"{key} is {report.status}; its work is on the branch {branch_name(key.bead_id)} of {project.path}."
-        )
-        output.write(f"See it: git -C {project.path} diff {branch}...{bead.head_sha[:12]}")
+        output.write(f"{key} is {report.status}; its work is on the branch {branch_name(key.bead_id)} of {place}.")
+        if pull_request is not None and pull_request.is_open:
+            output.write(str(pull_request))
+        output.write(f"See it: git -C {place} diff {branch}...{bead.head_sha[:12]}")
     else:
         output.write(f"{key} is {report.status}.")
     if report.run_id is not None:

@@ -113,6 +113,9 @@ def _write_status(view: dict[str, Any]) -> None:
         )
     for problem in view["servers_away"]:
         output.write(problem)
+    for worker in view["workers"]:
+        if worker["trouble"]:
+            output.write(f"{worker['node']} takes nothing: {worker['trouble']}")
     if view["decisions"]["open"]:
         output.write(
             "decisions that wait for a human: {open}, overdue: {overdue} (`dispatch inbox`)".format(**view["decisions"])

@@ -102,7 +102,7 @@ def configuration(project_id: str, place: str, branch: str, command: Sequence[st
         f"path = {_quoted(place)}",
         f"target_branch = {_quoted(branch)}",
         f"test_command = {_list(command)}",
-        '# landing = "merge"                # merge | none',
+        '# landing = "auto"                 # merge | pr | none; auto: pr where there is a remote, else merge',
         '# default_role = "backend-engineer"  # of beads that ask for no role',
         '# image = "name:tag"               # its tests, and runners with isolation = "container", work in it',
         "",

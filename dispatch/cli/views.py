@@ -4,8 +4,11 @@ from typing import Any
 
 from dispatch.models.agent import Agent, Incarnation
 from dispatch.models.bead import Bead
+from dispatch.models.landing import PullRequest
 from dispatch.models.project import Project
 from dispatch.models.run import ActionRecord, Run
+from dispatch.settings import Settings
+from dispatch.workspaces import landing_of
 
 
 def bead_view(bead: Bead) -> dict[str, Any]:
@@ -33,6 +36,19 @@ def bead_view(bead: Bead) -> dict[str, Any]:
         "head_sha": bead.head_sha,
         "commits": {"first": bead.commits.first, "last": bead.commits.last, "count": bead.commits.count},
         "triaged_at": bead.triaged_at,
+    }
+
+
+def pull_request_view(found: PullRequest) -> dict[str, Any]:
+    return {
+        "branch": found.branch,
+        "base": found.base,
+        "commit": found.pushed_sha,
+        "is_pushed": found.is_pushed,
+        "url": found.url,
+        "command": found.command,
+        "problem": found.problem,
+        "ended": found.ended,
     }
 
 
@@ -101,14 +117,16 @@ def worker_view(worker: Incarnation) -> dict[str, Any]:
         "pool": worker.pool,
         "started_at": worker.started_at,
         "heartbeat_at": worker.heartbeat_at,
+        "trouble": worker.trouble,
     }
 
 
-def project_view(project: Project) -> dict[str, Any]:
+def project_view(project: Project, settings: Settings) -> dict[str, Any]:
     return {
         "id": project.id,
         "path": project.path,
         "prefix": project.prefix,
+        "landing": landing_of(project, settings),
         "paused": project.paused,
         "pause_reason": project.pause_reason,
         "created_at": project.created_at,

@@ -9,6 +9,7 @@ from dispatch.dispatcher.parking import paused_reason
 from dispatch.models.dispatching import Handover, Plan, StatusNote, StatusState, Supply, SystemStatus
 from dispatch.models.identity import ProjectId
 from dispatch.models.project import Project
+from dispatch.readiness.reasons import nobody_idle
 
 WHOLE_SYSTEM = ""
 NOTHING_READY = "Nothing is ready for the agents that are idle."
@@ -70,7 +71,7 @@ def _why_idle(supply: Supply, plan: Plan) -> str:
     if not supply.served_roles:
         return "No worker with agents is alive."
     if not supply.agents:
-        return "All agents are busy."
+        return nobody_idle(supply)
     return plan.refusals[0].reason if plan.refusals else NOTHING_READY
 
 

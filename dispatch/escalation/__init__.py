@@ -7,6 +7,7 @@ from dispatch.escalation.urgency import most_urgent_first
 from dispatch.escalation.wording import (
     asked,
     asked_by_workflow,
+    declined,
     looping,
     ping_pong,
     returned,
@@ -23,6 +24,7 @@ __all__ = [
     "check",
     "choose",
     "command",
+    "declined",
     "describe",
     "effect_of",
     "looping",

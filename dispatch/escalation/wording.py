@@ -82,6 +82,15 @@ def _lost_its_way(bead: Bead, execution: Execution, why: str) -> Escalation:
     return _about(bead, EscalationKind.WORKFLOW, reason, detail=f"{why[:1].upper()}{why[1:]}.")
 
 
+def declined(bead: Bead, branch: str, url: str) -> Escalation:
+    """A bead whose pull request somebody closed without merging it."""
+    which = f"The pull request {url}" if url else f"The pull request of {branch}"
+    why = (
+        f"{which} was not merged, and its branch {branch} was deleted. What was wrong with the work is not known here."
+    )
+    return _about(bead, EscalationKind.RETURNED, "its pull request was closed without a merge", detail=why)
+
+
 def returned(bead: Bead, reason: str, returned_to: str | None) -> Escalation:
     """A bead that somebody gives back for a reason of his own; `returned_to` is who had it."""
     first_line = next((line.strip() for line in reason.splitlines() if line.strip()), "it was given back")

@@ -33,7 +33,7 @@ class Incarnation:
     """One start of a worker. `node` is the Celery node name; `agents` is the number of its pool processes.
 
     A worker that serves no role (a settler, a ticker, a lander) is registered too, with no agents, so that `status`
-    and `doctor` can tell which queues have a consumer.
+    and `doctor` can tell which queues have a consumer. While it has `trouble`, a sentence, it is given nothing.
     """
 
     id: IncarnationId
@@ -48,3 +48,4 @@ class Incarnation:
     started_at: datetime | None = None
     heartbeat_at: datetime | None = None
     gone: bool = False
+    trouble: str = ""

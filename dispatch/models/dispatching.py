@@ -42,7 +42,7 @@ class Supply:
     that serve each; `open_by_role` and `open_by_project` count open runs, `wanted` the wishes for a tick so far, and
     `noted` is what the round before noted. `paused_roles` has the reason of each. `now` is the moment of the look;
     `readiness`, `failing` and `spent` (today) are what the guards of projects know then. `providers` is what is
-    remembered of those of models.
+    remembered of those of models. `troubles` are why fresh incarnations are given nothing, by their nodes.
     """
 
     agents: tuple[Agent, ...]
@@ -61,6 +61,7 @@ class Supply:
     failing: Mapping[ProjectId, FailureRow] = field(default_factory=dict)
     spent: Mapping[ProjectId, Spent] = field(default_factory=dict)
     providers: Mapping[str, ProviderRecord] = field(default_factory=dict)
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def open_runs(self) -> int:

@@ -181,8 +181,17 @@ def _agents(situation: Situation) -> str | None:
     if role is not None and role not in supply.served_roles:
         return _unserved(situation, role)
     if not any(role is None or role in agent.roles for agent in supply.agents):
-        return f"All agents of the role {role} are busy." if role else "All agents are busy."
+        return nobody_idle(supply, role)
     return None
+
+
+def nobody_idle(supply: Supply, role: str | None = None) -> str:
+    """Say that all agents, or those of a role, are busy, and which workers are given nothing, and why."""
+    agents = f"All agents of the role {role}" if role else "All agents"
+    if not supply.troubles:
+        return f"{agents} are busy."
+    troubles = (f"{node} takes nothing: {trouble}" for node, trouble in sorted(supply.troubles.items()))
+    return " ".join((f"{agents} are busy or cannot work.", *troubles))
 
 
 def _unserved(situation: Situation, role: str) -> str:

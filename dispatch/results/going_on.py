@@ -16,7 +16,7 @@ def finished(bead: Bead, moved_to: str | None, settings: Settings, *, reason: st
     """The work is done: it lands where there is any and the project lands it, else the bead is closed."""
     work = moved_to or bead.head_sha
     reason = reason or "The work is done."
-    if work is not None and settings.project(bead.project_id).landing is Landing.MERGE:
+    if work is not None and settings.project(bead.project_id).landing is not Landing.NONE:
         return BeadEffect(
             event=BeadEvent.AWAIT_LANDING, reason=reason, head_sha=moved_to, hops=1, failures=bead.failures
         )

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from dispatch.escalation import asked, asked_by_workflow
+from dispatch.escalation import asked, asked_by_workflow, declined
 from dispatch.lessons import has_overcome
 from dispatch.models.bead import Bead
-from dispatch.models.landing import AlreadyLanded, Conflict, DecidedLanding, Landed, RedTests
+from dispatch.models.landing import AlreadyLanded, Conflict, DecidedLanding, Declined, Landed, RedTests
 from dispatch.models.outcome import (
     Cancelled,
     Completed,
@@ -158,3 +158,9 @@ def _judge_landing(bead: Bead, result: DecidedLanding, settings: Settings) -> Be
             how = f"exit {code}" if code is not None else "they did not end in time"
             error = f"landing: the project's tests fail on top of {branch} ({how})\n{output}"
             return sent_back(bead, BeadEvent.BOUNCE, error, settings)
+        case Declined(pull_request=closed):
+            error = f"landing: its pull request {closed.url or closed.branch} was closed without a merge"
+            escalation = declined(bead, closed.branch, closed.url)
+            return BeadEffect(
+                event=BeadEvent.BOUNCE, reason=error, failures=bead.failures, error=error, escalation=escalation
+            )

@@ -3,6 +3,7 @@
 from dispatch.settings.containers import ContainerSettings
 from dispatch.settings.durations import DEFAULT_TASK_TIMEOUT, format_duration, parse_duration
 from dispatch.settings.fields import EVIDENCE_FLAGS, normal_name
+from dispatch.settings.housekeeping import HousekeepingSettings
 from dispatch.settings.lessons import LessonSettings
 from dispatch.settings.load import load_settings
 from dispatch.settings.model import (
@@ -37,6 +38,7 @@ __all__ = [
     "DispatchSettings",
     "Fallback",
     "GuardSettings",
+    "HousekeepingSettings",
     "Isolation",
     "KnownProgram",
     "Landing",

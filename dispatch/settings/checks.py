@@ -10,6 +10,7 @@ from dispatch.settings.fields import normal_name
 from dispatch.settings.finding import Finding
 from dispatch.settings.model import Settings
 from dispatch.settings.nearest import did_you_mean
+from dispatch.settings.project_checks import project_contradictions
 from dispatch.settings.provider_checks import provider_contradictions
 from dispatch.settings.runner_checks import runner_contradictions
 
@@ -44,6 +45,8 @@ def contradictions(settings: Settings) -> Iterator[Finding]:
     yield from _workers(settings)
     yield from _projects(settings)
     yield from container_contradictions(settings)
+    for name, project in settings.projects.items():
+        yield from project_contradictions(name, project)
     yield from _bug_evidence(settings)
 
 

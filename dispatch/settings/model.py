@@ -28,6 +28,7 @@ from dispatch.settings.fields import (
     Waits,
     normal_name,
 )
+from dispatch.settings.housekeeping import HousekeepingSettings
 from dispatch.settings.lessons import LessonSettings
 from dispatch.settings.projects import ProjectCapSettings, ProjectSettings
 from dispatch.settings.providers import ProviderSettings
@@ -195,6 +196,7 @@ class Settings(BaseSettings):
     caps: CapSettings = CapSettings()
     sessions: SessionSettings = SessionSettings()
     lessons: LessonSettings = LessonSettings()
+    housekeeping: HousekeepingSettings = HousekeepingSettings()
     workflows: WorkflowSettings = WorkflowSettings()
     containers: ContainerSettings = ContainerSettings()
     workers: Mapping[str, WorkerSettings] = Field(default_factory=dict)
@@ -260,6 +262,10 @@ class Settings(BaseSettings):
         """Return the caps that hold for a project: its own where it has any, else those of all projects."""
         own = self.project(project_id).caps
         return self.caps.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+
+    def test_timeout(self, project_id: str) -> timedelta:
+        """Return how long the tests of a landing may take: as long as a run of the project unless set apart."""
+        return self.project(project_id).test_timeout or self.task_timeout(project_id, "")
 
     def role(self, name: str) -> RoleSettings:
         """Return what is configured for a role or alias, or the defaults when it is not listed."""

@@ -37,8 +37,12 @@ def explain(settings: Settings) -> list[SettingOrigin]:
 
 
 def mask_password(text: str) -> str:
-    """Return the text with every password in an address replaced by `***`."""
+    """Return the text with every password in an address replaced by `***`, and all that stands there of a web address.
+
+    Forges take tokens in the place of a name.
+    """
     masked = re.sub(r"(?<=://)([^/@\s:]*):[^/\s]*@", r"\1:***@", text)
+    masked = re.sub(r"(?i)(https?://)[^/@\s:]+@", r"\1***@", masked)
     return re.sub(r"(?i)([?&](?:password|passwd|sslpassword)=)[^&\s]*", r"\1***", masked)
 
 

@@ -1,11 +1,12 @@
 """What the configuration says of a project."""
 
+import re
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from dispatch.settings.containers import Memory
 from dispatch.settings.fields import Arguments, Dollars, OptionalDuration, Section, refusal
@@ -13,16 +14,45 @@ from dispatch.settings.workflows import WorkflowChoice
 
 
 class Landing(StrEnum):
-    """What happens to accepted work: merged into the target branch, or left on the bead's branch."""
+    """What happens to accepted work: merged into the target branch, offered as a pull request, or left on its branch.
 
+    `AUTO` is a pull request where the project has a remote, and a merge where it has none.
+    """
+
+    AUTO = "auto"
     MERGE = "merge"
+    PR = "pr"
     NONE = "none"
 
 
-def _known_landing(value: object) -> object:
-    if value == "pr":
-        raise refusal("is not in this version", 'Use "merge", or "none" and open the pull request yourself.')
-    return value
+PLACEHOLDERS = ("branch", "base", "title", "body", "body_file", "bead")
+"""What `pr_command` is filled in with, each as an argument of its own: `{branch}`."""
+
+
+def _known_placeholders(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    for argument in arguments:
+        for name in re.findall(r"\{(\w+)\}", argument):
+            if name not in PLACEHOLDERS:
+                known = ", ".join(f"{{{each}}}" for each in PLACEHOLDERS)
+                raise refusal(f"has the unknown placeholder {{{name}}}", f"Use {known}.")
+            if argument != f"{{{name}}}":
+                raise refusal(
+                    f"has {{{name}}} inside an argument", f'Make it an argument of its own: "--option", "{{{name}}}".'
+                )
+    return arguments
+
+
+def _remote_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", name):
+        raise refusal("cannot be the name of a remote", 'Write a name that `git remote` lists, such as "origin".')
+    return name
+
+
+def _clone_address(url: str) -> str:
+    """Refuse what git takes for an option, and addresses by which git would start a program."""
+    if url.startswith("-") or "::" in url.partition("/")[0] or any(char.isspace() for char in url):
+        raise refusal("is not the address of a repository", "Write for example https://host/owner/name.git.")
+    return url
 
 
 class ProjectCapSettings(Section):
@@ -43,6 +73,12 @@ class ProjectSettings(Section):
     With an `image` the project's tests, and agents whose runner asks for it, run in containers made from it: without a
     network unless `network` is true, with at most `memory` (bytes, or "2g"), `cpus` and `pids` (processes and
     threads). 0: no limit.
+
+    `remote` is the remote of the repository that pull requests go to. `url` is where hosts that do not have `path`
+    clone the project from; with it the target branch is the one there, and work travels between hosts through it. A
+    host with `use_clone` works from a clone even where `path` is there. `pr_command` opens a pull request; empty:
+    `gh`, or what to type where that is not installed. `test_timeout` limits the tests of a landing; None: as long as a
+    run may take.
     """
 
     path: Path | None = None
@@ -50,7 +86,12 @@ class ProjectSettings(Section):
     default_role: str = Field(default="engineering-manager", min_length=1)
     test_command: Arguments = ()
     build_command: Arguments = ()
-    landing: Annotated[Landing, BeforeValidator(_known_landing)] = Landing.MERGE
+    test_timeout: OptionalDuration = None
+    landing: Landing = Landing.AUTO
+    remote: Annotated[str, AfterValidator(_remote_name)] = "origin"
+    url: Annotated[str, AfterValidator(_clone_address), Field(repr=False)] = ""
+    use_clone: bool = False
+    pr_command: Annotated[Arguments, AfterValidator(_known_placeholders)] = ()
     task_timeout: OptionalDuration = None
     workflows: WorkflowChoice = WorkflowChoice.LABELLED
     caps: ProjectCapSettings = ProjectCapSettings()

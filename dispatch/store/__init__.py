@@ -20,6 +20,7 @@ from dispatch.store.memories import ProjectMemory, StoredMemory
 from dispatch.store.migrate import require_current, upgrade
 from dispatch.store.projects import ProjectRecords
 from dispatch.store.providers import ProviderRecords
+from dispatch.store.pull_requests import PullRequestRecords
 from dispatch.store.reading import ReadingRecords
 from dispatch.store.rescue import RescueRecords
 from dispatch.store.routing import RoutingRecords
@@ -62,6 +63,7 @@ class Store:
         self.running = RunningRecords(self.units, lease)
         self.settling = SettlingRecords(self.units, lease)
         self.landings = LandingRecords(self.units)
+        self.pull_requests = PullRequestRecords(self.units)
         self.lessons = LessonRecords(self.units)
         self.memory = ProjectMemory(self.units)
         self.sessions = SessionRecords(self.units)

@@ -176,6 +176,7 @@ def incarnation(row: Row[Any]) -> Incarnation:
         started_at=row.started_at,
         heartbeat_at=row.heartbeat_at,
         gone=row.gone,
+        trouble=row.trouble,
     )
 
 

@@ -165,6 +165,29 @@ decisions = Table(
     Index("decisions_one_open", "project_id", "bead_id", unique=True, postgresql_where=text("ruled_at IS NULL")),
 )
 
+pull_requests = Table(
+    "pull_requests",
+    METADATA,
+    Column("project_id", Text, primary_key=True),
+    Column("bead_id", Text, primary_key=True),
+    Column("branch", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("head_sha", Text, nullable=False),
+    Column("pushed_sha", Text, nullable=False),
+    Column("tip_sha", Text, nullable=False),
+    Column("replaced_sha", Text),
+    Column("is_pushed", Boolean, nullable=False, server_default=text("false")),
+    Column("seen_sha", Text),
+    Column("is_gone", Boolean, nullable=False, server_default=text("false")),
+    Column("url", Text, nullable=False, server_default=""),
+    Column("command", Text, nullable=False, server_default=""),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("asked_at", _INSTANT),
+    Column("ended", Text, nullable=False, server_default=""),
+    Column("changed_at", _INSTANT, nullable=False),
+    ForeignKeyConstraint(["project_id", "bead_id"], ["beads.project_id", "beads.id"]),
+)
+
 executions = Table(
     "executions",
     METADATA,
@@ -263,6 +286,7 @@ incarnations = Table(
     Column("heartbeat_at", _INSTANT, nullable=False),
     Column("stopping", Boolean, nullable=False, server_default=text("false")),
     Column("gone", Boolean, nullable=False, server_default=text("false")),
+    Column("trouble", Text, nullable=False, server_default=""),
     Index("incarnations_live", "heartbeat_at", postgresql_where=text("NOT gone")),
     Index("incarnations_heard", "heartbeat_at"),
 )

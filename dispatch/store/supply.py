@@ -15,14 +15,14 @@ from dispatch.store.written import written
 
 _SUPPLY = f"""
 WITH fresh AS (
-    SELECT id, roles, agents FROM incarnations
+    SELECT id, roles, agents, node, trouble, trouble <> '' AS troubled FROM incarnations
     WHERE NOT gone AND NOT stopping AND heartbeat_at > :alive_since
       AND CASE WHEN CAST(:within AS uuid) IS NULL THEN pool <> '{LOCAL_POOL}' ELSE id = CAST(:within AS uuid) END
 ),
 idle AS (
     SELECT agents.id, agents.name, agents.state, agents.incarnation_id, fresh.roles, agents.last_used_at
     FROM agents JOIN fresh ON fresh.id = agents.incarnation_id
-    WHERE agents.state = '{AgentState.IDLE}'
+    WHERE agents.state = '{AgentState.IDLE}' AND NOT fresh.troubled
     {{lock}}
 )
 SELECT
@@ -42,6 +42,7 @@ SELECT
         SELECT json_agg(projects ORDER BY number) FROM projects
         WHERE CAST(:project AS text) IS NULL OR id = CAST(:project AS text)
     ) AS projects,
+    (SELECT json_object_agg(node, trouble) FROM fresh WHERE troubled AND agents > 0) AS troubles,
     (SELECT json_agg(statuses) FROM statuses) AS statuses,
     (SELECT json_agg(readiness) FROM readiness) AS readiness,
     (SELECT json_agg(failure_rows) FROM failure_rows) AS failing,
@@ -99,6 +100,7 @@ def supply(
         failing=guarding.failing_of(row.failing),
         spent=guarding.spent_of(row.spent),
         providers=providers.records_of(row.providers),
+        troubles=row.troubles or {},
     )
 
 

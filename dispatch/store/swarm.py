@@ -48,6 +48,7 @@ class Swarm:
                     pool=worker.pool,
                     started_at=tx.now(),
                     heartbeat_at=tx.now(),
+                    trouble=worker.trouble,
                 )
             )
             rows = [
@@ -63,13 +64,16 @@ class Swarm:
                 tx.connection.execute(insert(_AGENTS), rows)
             history.add_event(tx, "worker.registered", worker=worker.node, incarnation=str(worker.id))
 
-    def heartbeat(self, worker: Incarnation | IncarnationId) -> bool:
-        """Say that a worker lives; False when it was taken for gone and has to register as a new incarnation."""
+    def heartbeat(self, worker: Incarnation | IncarnationId, trouble: str = "") -> bool:
+        """Say that a worker lives; False when it was taken for gone and has to register as a new incarnation.
+
+        While it has `trouble`, a sentence, its agents are given nothing.
+        """
         with self._units.begin() as tx:
             row = tx.connection.execute(
                 update(_INCARNATIONS)
                 .where(_INCARNATIONS.c.id == _id_of(worker), ~_INCARNATIONS.c.gone)
-                .values(heartbeat_at=tx.now())
+                .values(heartbeat_at=tx.now(), trouble=trouble)
                 .returning(_INCARNATIONS.c.id)
             ).one_or_none()
         return row is not None

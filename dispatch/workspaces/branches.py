@@ -1,4 +1,7 @@
-"""The branch of a bead. An id comes from anybody's file, so it is data, never a path or an argument."""
+"""The branch of a bead, and names made of ids.
+
+An id comes from anybody's file, so it is data, never a path or an argument.
+"""
 
 import hashlib
 import re
@@ -17,9 +20,14 @@ def branch_name(bead_id: str) -> str:
     id contains `=`, so two beads never share a branch, and as nothing after `bead/` contains a slash, none is a
     directory of another's.
     """
-    if len(bead_id) <= _LONGEST_PLAIN and _PLAIN.fullmatch(bead_id):
-        return f"bead/{bead_id}"
-    digest = hashlib.sha256(bead_id.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    ascii_id = unicodedata.normalize("NFKD", bead_id).encode("ascii", "ignore").decode()
+    return f"bead/{safe_name(bead_id)}"
+
+
+def safe_name(given: str) -> str:
+    """Return a name for an id that is safe as a part of a path and of a ref; no two ids have the same."""
+    if len(given) <= _LONGEST_PLAIN and _PLAIN.fullmatch(given):
+        return given
+    digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    ascii_id = unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode()
     hint = re.sub(r"[^A-Za-z0-9_]+", "-", ascii_id).strip("-")[:_LONGEST_HINT]
-    return f"bead/{hint or 'id'}={digest}"
+    return f"{hint or 'id'}={digest}"

@@ -11,6 +11,6 @@ def commits_of_work(repository: Repository, head: str) -> CommitRange:
     So it is right also for work that the target branch was merged into, or that was rebased onto it. Raises GitError
     when there is no such repository, branch or commit.
     """
-    ends = f"refs/heads/{repository.target_branch}..{head}"
+    ends = f"{repository.target_ref}..{head}"
     commits = Git(repository.path).text("rev-list", "--topo-order", "--reverse", "--end-of-options", ends, "--").split()
     return CommitRange(commits[0], commits[-1], len(commits)) if commits else NO_COMMITS

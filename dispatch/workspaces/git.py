@@ -5,6 +5,7 @@ inherited GIT_DIR or GIT_INDEX_FILE would point at another repository), hooks an
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,3 +128,11 @@ def words(finished: Finished) -> str:
     """Return what git said, for a human: its complaints, then its output."""
     parts = (part.decode(errors="replace").strip() for part in (finished.complaint, finished.output))
     return "\n".join(part for part in parts if part)
+
+
+def complaint(finished: Finished) -> str:
+    """Return what git complains of first, without the credentials that an address may hold."""
+    lines = words(finished).splitlines() or [f"git ends with {finished.code}"]
+    starts = ("fatal:", "remote: error:", " ! [", "error:")
+    told = next((line for start in starts for line in lines if line.startswith(start)), lines[-1])
+    return re.sub(r"(?<=://)[^/@\s]*@", "", told).removeprefix("fatal: ").strip().rstrip(".") + "."

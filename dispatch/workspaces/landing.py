@@ -1,56 +1,43 @@
-"""Landing in the simple form: rebase, test, fast-forward the target branch.
+"""Landing by a merge: rebase, test, fast-forward the target branch.
 
 Everything up to the last step happens in a private worktree, so a failure leaves the user's repository as it was.
 The last step is a compare-and-set; where the user has the target branch checked out, git fast-forwards that checkout,
-so that its files move too. Only one landing at a time may run for a project: the caller holds that lock.
+so that its files move too. A project with a `url` has its target branch there: it is fetched before, and the last step
+is a push that the remote takes as a whole or not at all. Whenever a landing dies, the branch is as it was or has the
+work, and the next try sees which. Only one landing at a time may run for a project: the caller holds that lock.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dispatch.models.landing import AlreadyLanded, Conflict, Landed, LandingResult, NotNow, RedTests
+from dispatch.errors import DispatchError
+from dispatch.models.landing import AlreadyLanded, Conflict, Landed, LandingResult, NotNow
+from dispatch.workspaces.exchange import Exchange
 from dispatch.workspaces.git import Git, words
 from dispatch.workspaces.linked import add_worktree, drop_worktree
-from dispatch.workspaces.processes import Finished, run_watched
 from dispatch.workspaces.replay import replay
 from dispatch.workspaces.repository import OpenRepository, Repository
+from dispatch.workspaces.testing import Tests
 
 _ATTEMPTS = 3
 """How often a landing starts over because the target branch moved meanwhile."""
-_OUTPUT_LIMIT = 16_384
-"""Bytes of the tests' output that are kept: its end, where test programs sum up."""
-_TEST_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
-_CANNOT_START = 127
-"""The exit code a shell gives for a program it cannot start."""
-
-RunTests = Callable[[Path], Finished]
-"""Runs the tests of a project in a worktree, wherever that is; what it raises ends the landing."""
 
 
-def land(
-    repository: Repository,
-    commit_sha: str,
-    *,
-    root: Path,
-    test_command: Sequence[str],
-    timeout: float,
-    env: Mapping[str, str] | None = None,
-    run_tests: RunTests | None = None,
-) -> LandingResult:
+def land(repository: Repository, commit_sha: str, *, root: Path, tests: Tests, branch: str = "") -> LandingResult:
     """Bring the work of `commit_sha` onto the tip of the target branch.
 
-    `root` is the directory for worktrees. `test_command` runs in the rebased worktree for at most `timeout` seconds
-    and sees PATH, HOME, the locale, TMPDIR and `env`; an empty one means that there are no tests. `run_tests` runs it
-    elsewhere than as a process of this host. Raises
-    ConfigurationError (no repository, no target branch), NotFoundError (no such commit) and GitError.
+    `root` is the directory for worktrees, `branch` the bead's branch, which may hold the commit on the remote. `tests`
+    run in the rebased worktree. Raises ConfigurationError (no repository, no target branch), NotFoundError (no such
+    commit), UnavailableError (the remote does not answer) and GitError.
     """
     opened = OpenRepository.at(repository.path)
-    landing = _Landing(opened, repository.target_branch, root.absolute(), test_command, timeout, env or {}, run_tests)
-    commit = opened.commit(commit_sha)
+    exchange = Exchange.of(repository, opened)
+    commit = exchange.bring(commit_sha, branch) if exchange is not None else opened.commit(commit_sha)
+    landing = _Landing(opened, repository, root.absolute(), tests, exchange)
     for _ in range(_ATTEMPTS):
         result = landing.attempt(commit)
         if result is not None:
@@ -61,75 +48,89 @@ def land(
     )
 
 
+@contextmanager
+def private_worktree(repository: OpenRepository, root: Path, tip: str) -> Iterator[Path]:
+    """Give a worktree at `tip`. Its name is the same at every try, so that what an interrupted one left is replaced."""
+    name = hashlib.sha256(os.fsencode(f"{root}\0{repository.common_dir}")).hexdigest()[:16]
+    path = root / f"landing-{name}"
+    drop_worktree(repository, path)
+    try:
+        add_worktree(repository, path, tip)
+        yield path
+    finally:
+        drop_worktree(repository, path)
+
+
+def at_commit(conflict: Conflict, repository: Repository, tip: str) -> Conflict:
+    """Say by its commit where a target branch is that an agent does not find by its name: it is on the remote."""
+    if repository.upstream is None:
+        return conflict
+    return Conflict(f"{repository.target_branch} is at {tip}, which `git rebase {tip}` finds.\n{conflict.output}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Landing:
     repository: OpenRepository
-    target: str
+    configured: Repository
     root: Path
-    test_command: Sequence[str]
-    timeout: float
-    env: Mapping[str, str]
-    run_tests: RunTests | None
+    tests: Tests
+    exchange: Exchange | None
 
     def attempt(self, commit: str) -> LandingResult | None:
         """Try once. None when the target branch moved meanwhile."""
-        tip = self.repository.tip(self.target)
+        tip = self._tip()
         if self.repository.is_ancestor(commit, tip):
             return AlreadyLanded(tip)
-        with self._private_worktree(tip) as path:
+        with private_worktree(self.repository, self.root, tip) as path:
             replayed = replay(self.repository, path, tip=tip, commit=commit)
             if isinstance(replayed, Conflict):
-                return replayed
+                return at_commit(replayed, self.configured, tip)
             if self.repository.tree_of(replayed) == self.repository.tree_of(tip):
                 return AlreadyLanded(tip)
-            return self._test(path) or self._advance(tip, replayed)
+            return self.tests.run(path) or self._advance(tip, replayed)
 
-    @contextmanager
-    def _private_worktree(self, tip: str) -> Iterator[Path]:
-        """Give a worktree whose name is the same at every try, so that what an interrupted one left is replaced."""
-        name = hashlib.sha256(os.fsencode(f"{self.root}\0{self.repository.common_dir}")).hexdigest()[:16]
-        path = self.root / f"landing-{name}"
-        drop_worktree(self.repository, path)
-        try:
-            add_worktree(self.repository, path, tip)
-            yield path
-        finally:
-            drop_worktree(self.repository, path)
-
-    def _test(self, path: Path) -> RedTests | None:
-        if not self.test_command:
-            return None
-        try:
-            finished = (self.run_tests or self._run_here)(path)
-        except OSError as error:
-            return RedTests(f"The test command cannot be started: {error}", _CANNOT_START)
-        if finished.code == 0:
-            return None
-        return RedTests(finished.output.decode(errors="replace"), finished.code)
-
-    def _run_here(self, path: Path) -> Finished:
-        env = {name: value for name, value in os.environ.items() if name in _TEST_VARIABLES or name[:3] == "LC_"}
-        return run_watched(
-            self.test_command, cwd=path, env=env | dict(self.env), timeout=self.timeout, keep=_OUTPUT_LIMIT
-        )
+    def _tip(self) -> str:
+        if self.exchange is not None:
+            self.exchange.refresh()
+            return self.repository.commit(self.configured.target_ref)
+        return self.repository.tip(self.configured.target_branch)
 
     def _advance(self, old: str, new: str) -> Landed | NotNow | None:
-        checkout = self.repository.checkout_of(self.target)
+        return self._push(old, new, self.exchange) if self.exchange is not None else self._move(old, new)
+
+    def _push(self, old: str, new: str, exchange: Exchange) -> Landed | NotNow | None:
+        """Move the target branch of the remote, if it still is where the work was put on top of it."""
+        target = self.configured.target_branch
+        try:
+            refused = exchange.push(new, f"refs/heads/{target}", expected=old, replaces=True)
+        except DispatchError as error:
+            return NotNow(f"{target} may not have been pushed: {error}")
+        if not refused:
+            self.repository.git.run("update-ref", self.configured.target_ref, new)
+            return Landed(new, old)
+        if self._tip() != old:
+            return None
+        return NotNow(f"The remote does not take {target}: {refused} Let dispatch push there, or set landing to pr.")
+
+    def _move(self, old: str, new: str) -> Landed | NotNow | None:
+        target, path = self.configured.target_branch, self.configured.path
+        checkout = self.repository.checkout_of(target)
         if checkout is None:
-            ref = f"refs/heads/{self.target}"
-            finished = self.repository.git.attempt("update-ref", "-m", "dispatch: landed", ref, new, old)
+            finished = self.repository.git.attempt(
+                "update-ref", "-m", "dispatch: landed", f"refs/heads/{target}", new, old
+            )
             cure = "Try again when no other git command is changing the repository."
         elif checkout.rebasing:
-            return NotNow(f"{self.target} is being rebased in {checkout.path}. Finish or abort that rebase.")
+            return NotNow(f"{target} is being rebased in {checkout.path}. Finish or abort that rebase.")
         elif checkout.path.resolve().is_relative_to(self.root.resolve()):
             # Moving it would change files under a running agent, in a directory whose configuration it may have made.
-            return NotNow(f"An agent has {self.target} checked out in {checkout.path}. It is free when that run ends.")
+            return NotNow(f"An agent has {target} checked out in {checkout.path}. It is free when that run ends.")
         else:
             finished = Git(checkout.path).attempt("merge", "--quiet", "--ff-only", new)
             cure = f"Commit, stash or move what is in the way in {checkout.path}."
-        tip = self.repository.tip(self.target)
+        tip = self.repository.tip(target)
         if finished.code == 0 and self.repository.is_ancestor(new, tip):
             return Landed(new, old)
         if tip != old:
             return None
-        return NotNow(f"git cannot move {self.target} of {self.repository.path}: {words(finished)}\n{cure}")
+        return NotNow(f"git cannot move {target} of {path}: {words(finished)}\n{cure}")

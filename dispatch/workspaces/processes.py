@@ -8,8 +8,8 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,26 +61,56 @@ def run_captured(
 def run_watched(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, keep: int) -> Finished:
     """Run a program of unknown manners; return the last `keep` bytes of what it printed on either stream.
 
-    Nothing of its process group is left when this returns, not even what it left in the background.
+    Nothing of its process group is left when this returns, not even what it left in the background; nor when this
+    process is killed meanwhile.
     Raises OSError when the program cannot be started.
     """
-    process = subprocess.Popen(
-        list(argv),
-        cwd=cwd,
-        env=dict(env),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+    with _watchdog() as watch:
+        process = subprocess.Popen(
+            list(argv),
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        with process:
+            try:
+                watch(process.pid)
+                tail = _Tail(process, keep)
+                ended = tail.follow(time.monotonic() + timeout)
+            finally:
+                _end_group(process)
+            tail.drain()
+    return Finished(process.returncode if ended else None, bytes(tail.kept))
+
+
+@contextmanager
+def _watchdog() -> Iterator[Callable[[int], None]]:
+    """Give a way to let a process group be killed when this process is, which then cannot do it itself.
+
+    A shell is told the group, and waits for the other end of its standard input, which only this process has, to close.
+    """
+    waiting = subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r group && { read -r _; kill -s KILL -- "-$group"; }'],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    with process:
+    assert waiting.stdin is not None
+    told = waiting.stdin.fileno()
+
+    def watch(group: int) -> None:
+        os.write(told, f"{group}\n".encode())
+
+    with waiting:
         try:
-            tail = _Tail(process, keep)
-            ended = tail.follow(time.monotonic() + timeout)
+            yield watch
         finally:
-            _end_group(process)
-        tail.drain()
-    return Finished(process.returncode if ended else None, bytes(tail.kept))
+            waiting.kill()
+            waiting.wait()  # before its input closes
 
 
 class _Tail:

@@ -1,5 +1,6 @@
 """Putting the commits of a piece of work onto a newer tip."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dispatch.models.landing import Conflict
@@ -44,8 +45,19 @@ def _conflict(work: Git, finished: Finished) -> Conflict:
     files = work.names("diff", "--name-only", "--diff-filter=U", "-z")
     if not files:
         raise work.error(("rebase",), finished)
-    places = work.run("diff", "--no-ext-diff", "--no-textconv", "--no-color").decode(errors="replace")
     # git's hints tell how to go on in this worktree, which is gone when somebody reads them
     said = "\n".join(line for line in words(finished).split("\n") if not line.startswith("hint:"))
-    output = f"Conflicts in {', '.join(files)}.\n{said}\n\n{places}"
-    return Conflict(output[:_OUTPUT_LIMIT])
+    head = f"Conflicts in {', '.join(files)}.\n{said}"[: _OUTPUT_LIMIT // 4]
+    return Conflict(f"{head}\n\n{_places(work, files, _OUTPUT_LIMIT - len(head) - 2)}")
+
+
+def _places(work: Git, files: Sequence[str], room: int) -> str:
+    """Return where the files differ, each in a fair share of the room: one large conflict does not hide the others."""
+    shown = []
+    for number, name in enumerate(files):
+        share = room // (len(files) - number)
+        options = ("--no-ext-diff", "--no-textconv", "--no-color")
+        place = work.run("diff", *options, "--", f":(top,literal){name}").decode(errors="replace")[:share]
+        room -= len(place)
+        shown.append(place)
+    return "".join(shown)

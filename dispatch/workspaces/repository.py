@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -19,11 +19,40 @@ _LIST_PAUSES = (0.05, 0.2, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """The remote that a project's work is exchanged with: one that the repository has, or the address `url`.
+
+    With a `url` the hosts of the project share their work through it.
+    """
+
+    remote: str
+    url: str = field(default="", repr=False)
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """Return the environment that makes git know the remote."""
+        if not self.url:
+            return {}
+        return {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"remote.{self.remote}.url",
+            "GIT_CONFIG_VALUE_0": self.url,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
-    """Where a project's repository is, and the branch that its work lands on."""
+    """Where a project's repository is, and the branch that its work lands on: that of its upstream, if it has one."""
 
     path: Path
     target_branch: str
+    upstream: Upstream | None = None
+
+    @property
+    def target_ref(self) -> str:
+        """The ref that says where the target branch is, as far as this host knows."""
+        kind = "heads" if self.upstream is None else "dispatch/target"
+        return f"refs/{kind}/{self.target_branch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +78,7 @@ class OpenRepository:
         A directory somewhere inside a repository is refused: it might be one by accident, as in a home directory
         that is kept in git. Raises ConfigurationError.
         """
-        cure = "Give the project the top directory of a git repository, or run `git init` there."
+        cure = "Give the project the top of a git repository, or a url to clone; `git init` makes a directory one."
         if not path.is_dir():
             raise ConfigurationError(place=str(path), problem="there is no such directory", cure=cure)
         finished = Git(path).attempt("rev-parse", "--path-format=absolute", "--git-common-dir", "--show-prefix")
@@ -110,6 +139,11 @@ class OpenRepository:
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         return self.git.tells("merge-base", "--is-ancestor", older, newer)
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """Return the commit that two have in common; None: they have none."""
+        finished = self.git.attempt("merge-base", one, other)
+        return os.fsdecode(finished.output).strip() or None
 
     def tree_of(self, commit: str) -> str:
         return self.git.text("rev-parse", "--verify", f"{commit}^{{tree}}")

@@ -4,7 +4,6 @@ Each question has a few seconds, so that a file system or a remote that hangs is
 """
 
 import os
-import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +13,11 @@ from dispatch.errors import DispatchError, GitError
 from dispatch.models.guarding import Readiness
 from dispatch.models.project import Project
 from dispatch.settings import Landing, ProjectSettings, Settings
-from dispatch.workspaces.git import Git, words
-from dispatch.workspaces.processes import Finished
-from dispatch.workspaces.repository import Checkout, OpenRepository
+from dispatch.workspaces.clones import CLONE_REMOTE
+from dispatch.workspaces.exchange import network_environment
+from dispatch.workspaces.git import Git, complaint
+from dispatch.workspaces.places import find_repository, works_in_clone
+from dispatch.workspaces.repository import Checkout, OpenRepository, Upstream
 
 LOCAL_PATIENCE = 3.0
 REMOTE_PATIENCE = 5.0
@@ -46,14 +47,22 @@ class RepositoryCheck:
     def __call__(self, project: Project) -> Readiness:
         wanted = self._settings.project(project.id)
         issues = [] if wanted.test_command else [f"No test command is set for [projects.{project.id}]."]
+        if works_in_clone(project, self._settings):
+            issues += _remote(Git(Path.cwd()), Upstream(CLONE_REMOTE, wanted.url), wanted.target_branch)
+            return Readiness(ok=not issues, issues=tuple(issues))
         if not project.path.is_dir():
             here = socket.gethostname()
             issues.append(f"{project.path} is not on this host ({here}), which looks whether projects are ready.")
             return Readiness(ok=False, issues=tuple(issues))
         try:
             repository = _opened(project.path)
-            issues += _branch(repository, wanted)
-            mentions = list(_mentions(repository, wanted))
+            upstream = find_repository(project, self._settings).upstream
+            if upstream is None:
+                issues += _branch(repository, wanted)
+                mentions = list(_mentions(repository, wanted))
+            else:
+                issues += _remote(repository.git, upstream, wanted.target_branch)
+                mentions = []
         except (DispatchError, OSError) as error:
             return Readiness(ok=False, issues=(*issues, str(error)))
         return Readiness(ok=not issues, issues=(*issues, *mentions))
@@ -70,7 +79,9 @@ def _branch(repository: OpenRepository, wanted: ProjectSettings) -> Iterator[str
     checkout = repository.checkout_of(wanted.target_branch)
     if checkout is not None:
         yield from _half_done(checkout, wanted.target_branch)
-    yield from _remote(repository, wanted.target_branch)
+    followed = _followed(repository, wanted.target_branch)
+    if followed is not None:
+        yield from _remote(repository.git, Upstream(followed), "")
 
 
 def _half_done(checkout: Checkout, branch: str) -> Iterator[str]:
@@ -83,33 +94,32 @@ def _half_done(checkout: Checkout, branch: str) -> Iterator[str]:
         yield f"There is {what} half-done in {checkout.path}: finish or abort it."
 
 
-def _remote(repository: OpenRepository, branch: str) -> Iterator[str]:
-    """Ask the remote that a branch follows, else `origin`, else the only one."""
-    git = replace(repository.git, timeout=REMOTE_PATIENCE, env={"SSH_ASKPASS_REQUIRE": "never"})
-    remotes = git.text("remote").split()
-    follows = os.fsdecode(git.attempt("config", "--get", f"branch.{branch}.remote").output).strip()
-    remote = next((name for name in (follows, "origin", *remotes) if name in remotes), None)
-    if remote is None:
-        return
+def _followed(repository: OpenRepository, branch: str) -> str | None:
+    """Return the remote that a branch follows, else `origin`, else the only one."""
+    remotes = repository.git.text("remote").split()
+    follows = os.fsdecode(repository.git.attempt("config", "--get", f"branch.{branch}.remote").output).strip()
+    return next((name for name in (follows, "origin", *remotes) if name in remotes), None)
+
+
+def _remote(git: Git, upstream: Upstream, branch: str) -> Iterator[str]:
+    """Ask whether a remote answers, and has the branch, if that is not empty."""
+    git = replace(git, timeout=REMOTE_PATIENCE, env=network_environment(upstream))
+    name = "repository at its url" if upstream.url else f"remote {upstream.remote}"
     try:
-        finished = git.attempt("ls-remote", "--quiet", remote, f"refs/heads/{branch}")
+        finished = git.attempt("ls-remote", "--quiet", "--", upstream.remote, f"refs/heads/{branch}")
     except GitError:
-        yield f"The remote {remote} does not answer within {REMOTE_PATIENCE:g} s."
+        yield f"The {name} does not answer within {REMOTE_PATIENCE:g} s."
         return
     if finished.code != 0:
-        yield f"The remote {remote} cannot be reached: {_last_words(finished)}"
-
-
-def _last_words(finished: Finished) -> str:
-    """Return what git complains of first, without the credentials that an address may hold."""
-    lines = words(finished).splitlines() or [f"git ends with {finished.code}"]
-    told = next((line for line in lines if line.startswith("fatal:")), lines[-1])
-    return re.sub(r"(?<=://)[^/@\s]*@", "", told).removeprefix("fatal: ").rstrip(".") + "."
+        yield f"The {name} cannot be reached: {complaint(finished)}"
+    elif branch and not finished.output.strip():
+        yield f"The {name} has no branch {branch!r}: push one, or set target_branch of the project."
 
 
 def _mentions(repository: OpenRepository, wanted: ProjectSettings) -> Iterator[str]:
     """Tell of changes that are not committed where a landing moves the files of a checkout."""
-    checkout = repository.checkout_of(wanted.target_branch) if wanted.landing is Landing.MERGE else None
+    merges = wanted.landing in (Landing.AUTO, Landing.MERGE)
+    checkout = repository.checkout_of(wanted.target_branch) if merges else None
     if checkout is None or checkout.rebasing:
         return
     changed = _git(checkout.path).names("status", "--porcelain", "-z", "--untracked-files=no")

@@ -11,7 +11,7 @@ def test_a_repository_becomes_a_project_named_after_its_directory(cli, repositor
     assert cli("project", "add", repository).out == f"repository  {repository}\n"
     (project,) = cli("project", "list", "--json").json
     assert (project["id"], project["path"], project["paused"]) == ("repository", str(repository), False)
-    assert cli("project", "list").out == f"repository\t{repository}\t\n"
+    assert cli("project", "list").out == f"repository\t{repository}\tmerge\t\n"
 
 
 def test_adding_it_again_changes_nothing_and_another_path_is_refused(cli, repository, tmp_path):

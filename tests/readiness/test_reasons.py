@@ -140,6 +140,12 @@ def test_blockers_are_named() -> None:
         (SUPPLY, {"role": "qa"}, "No live worker serves the role qa: start one with `-Q role.qa`."),
         (replace(SUPPLY, agents=()), {}, "All agents of the role dev are busy."),
         (replace(SUPPLY, agents=()), {"role": None}, "All agents are busy."),
+        (
+            replace(SUPPLY, agents=(), troubles={"two@b": "It is ill.", "one@a": "Its disk is full."}),
+            {},
+            "All agents of the role dev are busy or cannot work. "
+            "one@a takes nothing: Its disk is full. two@b takes nothing: It is ill.",
+        ),
         (SUPPLY, {"slots": 1}, "The role dev has all its slots in use (slots = 1)."),
         (SUPPLY, {"slots": 2, "max_running": 1}, "As many runs as allowed are open (max_running = 1)."),
         (SUPPLY, {"slots": 2, "max_running": 2}, "It is ready and goes with the next tick."),

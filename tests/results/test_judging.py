@@ -10,7 +10,7 @@ import pytest
 
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadId, ProjectId, RunId, StepId, uuid7
-from dispatch.models.landing import AlreadyLanded, Conflict, Landed, RedTests
+from dispatch.models.landing import AlreadyLanded, Conflict, Declined, Landed, PullRequest, RedTests
 from dispatch.models.outcome import Cancelled, Completed, Failed, Looped, Lost, NeedsInput, Outcome, TimedOut
 from dispatch.models.provider import ProviderTrouble
 from dispatch.models.run import Run
@@ -186,3 +186,16 @@ def test_the_fault_of_a_provider_takes_a_bead_to_the_next_one_and_never_to_a_hum
     assert effect.error == "failed: provider rate limit\nmain: it is busy."
     plain = _judge([run], _bead(failures=failures))
     assert (plain.hops, plain.escalation is not None) == (1, failures >= 4)
+
+
+def test_a_pull_request_that_was_declined_goes_to_a_human_and_is_no_failure() -> None:
+    closed = PullRequest(branch="bead/shop-1", base="main", head_sha=WORK, pushed_sha=WORK, tip_sha=BASE, url="there/1")
+    bead = _bead(head_sha=WORK, failures=2)
+    effect = judge_landing(bead, Declined(closed), MERGE)
+    assert effect == LookBack(actions=True)
+    effect = judge_landing(bead, Declined(closed), MERGE, PAST)
+    assert isinstance(effect, BeadEffect)
+    assert (effect.event, effect.failures, effect.cooldown) == (BeadEvent.BOUNCE, 2, None)
+    assert effect.error == "landing: its pull request there/1 was closed without a merge"
+    assert effect.escalation is not None
+    assert effect.escalation.reason == "its pull request was closed without a merge"

@@ -105,3 +105,9 @@ def test_settings_survive_the_way_to_another_process(read):
     assert copy == settings
     assert copy.resolve_role("snail") == "slow"
     assert copy.origins == settings.origins
+
+
+def test_the_tests_of_a_landing_may_take_as_long_as_a_run_unless_set_apart(read):
+    settings = read('[projects.slow]\ntask_timeout = "2h"\n[projects.apart]\ntask_timeout = "2h"\ntest_timeout = "5m"')
+    limits = [settings.test_timeout(project) for project in ("slow", "apart", "other")]
+    assert limits == [timedelta(hours=2), timedelta(minutes=5), timedelta(minutes=30)]

@@ -27,7 +27,7 @@ def test_each_value_has_its_origin(read):
         SettingOrigin("dispatch.max_running", "0", "default"),
         SettingOrigin("guards.cooldown", '["10s", "5m"]', "default"),
         SettingOrigin('projects."a.b".test_command', '["make", "test"]', "dispatch.toml:6"),
-        SettingOrigin('projects."a.b".landing', '"merge"', "default"),
+        SettingOrigin('projects."a.b".landing', '"auto"', "default"),
         SettingOrigin("projects.other.landing", '"none"', "environment DISPATCH_PROJECTS"),
     } <= set(explained)
     assert len({origin.key for origin in explained}) == len(explained)
@@ -73,3 +73,17 @@ def test_a_list_of_tables_is_shown_as_toml(read):
 )
 def test_passwords_are_masked_and_nothing_else(text: str, masked: str):
     assert mask_password(text) == masked
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("https://x-token:hunter2@forge.example/a.git", "https://x-token:***@forge.example/a.git"),
+        ("https://ghp_hunter2@forge.example/a.git", "https://***@forge.example/a.git"),
+        ("ssh://git@forge.example/a.git", "ssh://git@forge.example/a.git"),
+        ("https://forge.example/@a.git", "https://forge.example/@a.git"),
+    ],
+)
+def test_what_opens_a_repository_is_not_shown(read, written, shown):
+    rows = {line.key: line.value for line in explain(read(f'[projects.shop]\nurl = "{written}"'))}
+    assert rows["projects.shop.url"] == f'"{shown}"'

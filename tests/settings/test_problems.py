@@ -158,9 +158,47 @@ def told(read, text: str, environ: dict[str, str] | None = None, flags: dict[str
             'dispatch.toml:2: projects.shop.target_branch = "" is empty. Write a value, or leave the key out.',
         ),
         (
-            '[projects.shop]\nlanding = "pr"',
-            'dispatch.toml:2: projects.shop.landing = "pr" is not in this version. '
-            'Use "merge", or "none" and open the pull request yourself.',
+            '[projects.shop]\nlanding = "prs"',
+            'dispatch.toml:2: projects.shop.landing = "prs" is not one of auto, merge, pr, none. Did you mean "pr"?',
+        ),
+        (
+            '[projects.shop]\npr_command = ["tea", "--head={branch}"]',
+            'dispatch.toml:2: projects.shop.pr_command = ["tea", "--head={branch}"] has {branch} inside an argument. '
+            'Make it an argument of its own: "--option", "{branch}".',
+        ),
+        (
+            '[projects.shop]\npr_command = ["tea", "{what}"]',
+            'dispatch.toml:2: projects.shop.pr_command = ["tea", "{what}"] has the unknown placeholder {what}. '
+            "Use {branch}, {base}, {title}, {body}, {body_file}, {bead}.",
+        ),
+        (
+            '[projects.shop]\nlanding = "merge"\npr_command = ["tea"]',
+            'dispatch.toml:3: project "shop" opens no pull requests (landing = "merge"), so its pr_command has no use. '
+            'Set landing = "pr", or leave pr_command out.',
+        ),
+        (
+            '[projects.shop]\nremote = "-x"',
+            'dispatch.toml:2: projects.shop.remote = "-x" cannot be the name of a remote. '
+            'Write a name that `git remote` lists, such as "origin".',
+        ),
+        (
+            '[projects.shop]\nurl = "ext::sh -c true"',
+            'dispatch.toml:2: projects.shop.url = "ext::sh -c true" is not the address of a repository. '
+            "Write for example https://host/owner/name.git.",
+        ),
+        (
+            "[projects.shop]\nuse_clone = true",
+            'dispatch.toml:2: project "shop" is to be worked on in a clone, and has no url to clone from. '
+            'Add url = "https://host/owner/name.git", or leave use_clone out.',
+        ),
+        (
+            '[projects.shop]\ntest_timeout = "0s"',
+            'dispatch.toml:2: projects.shop.test_timeout = "0s" is not longer than nothing. '
+            "Write a duration above zero, for example 45s, 30m, 1h30m or 500ms.",
+        ),
+        (
+            "[housekeeping]\nkeep_runs_gb = -1",
+            "dispatch.toml:2: housekeeping.keep_runs_gb = -1 is less than 0.0. Write 0.0 or more.",
         ),
         (
             '[projects.shop]\ntest_command = "make test"',
@@ -204,7 +242,7 @@ def test_a_text_that_ends_too_early_is_told_at_its_last_line(read):
 
 
 def test_of_several_errors_the_first_in_the_file_is_told(read):
-    text = '[projects.shop]\nlanding = "pr"\n[dispatch]\nlease = "soon"\n'
+    text = '[projects.shop]\nlanding = "prs"\n[dispatch]\nlease = "soon"\n'
     assert told(read, text).startswith("dispatch.toml:2: ")
 
 

@@ -31,7 +31,7 @@ from tests.walk.observing import (
     state_of,
     work,
 )
-from workers.settling import collect_worktrees
+from workers.collecting import collect_worktrees
 
 CLOCK_ROLE = "clockmaker"
 WRONG_CLOCK = Path(__file__).with_name("wrong_clock")

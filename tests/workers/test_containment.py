@@ -21,10 +21,11 @@ from dispatch.wiring import wire
 from tests.podman import IMAGE, Podman
 from tests.workers.conftest import ROLE, KeptBus, Shop
 from workers.attempt import Attempt
+from workers.collecting import collect_worktrees
 from workers.execution import RunExecutor
 from workers.registry import RunnerRegistry
 from workers.runners.launching import TOLD_DIRECTORY
-from workers.settling import collect_worktrees, land_project, settle_run
+from workers.settling import land_project, settle_run
 
 AGENT = """
 sed -n 's/.*"description":"\\([^"]*\\)".*/\\1/p' "$DISPATCH_ASSIGNMENT" > /tmp/task

@@ -27,13 +27,13 @@ from dispatch.store.projects import ProjectRecords
 from dispatch.store.running import RunningRecords
 from dispatch.workspaces import WorktreeManager, make_scratch
 from workers.attempt import Attempt
+from workers.collecting import collect_worktrees
 from workers.execution import RunExecutor, StartRefusedError
 from workers.process_file import PROCESS_FILE
 from workers.registry import RunnerRegistry
 from workers.runners import ProcessIdentity
 from workers.runners.guard import start_ticks
 from workers.runners.processes import identify
-from workers.settling import collect_worktrees
 
 WRITES = "pathlib.Path('made.txt').write_text('made\\n')"
 WAITS = f"{WRITES}; say(type='progress', message='waiting'); time.sleep(600)"

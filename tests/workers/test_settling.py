@@ -14,9 +14,10 @@ from dispatch.models.outcome import Completed
 from dispatch.results import ResultHandler
 from dispatch.store.landings import LandingRecords
 from dispatch.workspaces import WorktreeManager
+from workers.collecting import collect_worktrees
 from workers.execution import RunExecutor
 from workers.registry import RunnerRegistry
-from workers.settling import collect_worktrees, land_project, settle_run
+from workers.settling import land_project, settle_run
 
 
 def done(shop: Any, *bead_ids: str) -> list[tuple[BeadKey, Any]]:

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from dispatch.models.identity import BeadId, ProjectId, RunId, StepId, uuid7
+from dispatch.models.project import Project
 from dispatch.models.run import Run
-from dispatch.workspaces import Repository, WorktreeManager
+from dispatch.settings import Settings
+from dispatch.workspaces import Repository, WorktreeManager, find_repository
 
 SHOP = ProjectId("shop")
 
@@ -83,6 +85,72 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def worktrees(root: Path, shop: Shop) -> WorktreeManager:
     return WorktreeManager(root, lambda _: Repository(shop.path, "main"))
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A bare repository that hosts share, and what others do to it from a checkout of theirs."""
+
+    path: Path
+    theirs: Shop
+
+    def git(self, *arguments: str, check: bool = True) -> str:
+        return git(self.path, *arguments, check=check)
+
+    def tip(self, name: str = "main") -> str:
+        return self.git("rev-parse", "--verify", "--quiet", name, check=False)
+
+    def commit(self, files: dict[str, str], message: str = "theirs") -> str:
+        """Commit on main as somebody else, and push that."""
+        self.theirs.git("pull", "--quiet", "--rebase", "origin", "main")
+        sha = self.theirs.commit(files, message)
+        self.theirs.git("push", "--quiet", "origin", "main")
+        return sha
+
+    def refs(self, under: str) -> list[str]:
+        return self.git("for-each-ref", "--format=%(refname)", under).split()
+
+
+@pytest.fixture
+def remote(tmp_path: Path, shop: Shop) -> Remote:
+    """Given a bare repository with main on it, and somebody else's checkout."""
+    path = tmp_path / "remote.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(shop.path), str(path))
+    git(tmp_path, "clone", "--quiet", str(path), str(tmp_path / "theirs"))
+    return Remote(path, Shop(tmp_path / "theirs"))
+
+
+class Host:
+    """One host of several: a home of its own, and a project whose path it does not have."""
+
+    def __init__(self, home: Path, url: str, **project: object) -> None:
+        self.home = home
+        self.settings = Settings.model_validate({"home": home, "projects": {"shop": {"url": url, **project}}})
+        self.project = Project(id=SHOP, path=home / "nowhere", prefix="shop")
+        self.root = home / "worktrees"
+        self.worktrees = WorktreeManager(self.root, lambda _: self.repository())
+
+    def repository(self) -> Repository:
+        return find_repository(self.project, self.settings)
+
+    def git(self, *arguments: str, check: bool = True) -> str:
+        return git(self.repository().path, *arguments, check=check)
+
+    def work(self, run: Run, files: dict[str, str], needs: Sequence[str] = ()) -> str:
+        """Do a run: its worktree, its files, its commit, shared."""
+        made = self.worktrees.create(run, needs)
+        for name, content in files.items():
+            (made.path / name).write_text(content)
+        sha = self.worktrees.commit_all(run, f"Add {', '.join(files)}")
+        self.worktrees.share(run, sha)
+        self.worktrees.remove(run)
+        return sha
+
+
+@pytest.fixture
+def host(tmp_path: Path, remote: Remote) -> Callable[..., Host]:
+    """Given hosts that have nothing in common but the remote."""
+    return lambda name, **project: Host(tmp_path / name, str(remote.path), **project)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Many workers, processes and threads, at one repository."""
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -125,3 +127,38 @@ def test_what_a_run_left_is_kept_once_by_whoever_comes_first(root, shop, new_run
 
         assert run.id in collected
         assert shop.content(kept, "left.txt") == "left"
+
+
+def test_two_hundred_runs_of_a_cached_clone_begin_at_once(host, remote, new_run):
+    """As many worktrees of one repository at the same time as a large fleet has."""
+    one = host("one")
+    clone = one.repository().path
+    (clone / "dispatch-fetched").unlink()
+    runs = [new_run() for _ in range(200)]
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(one.worktrees.create, runs))
+
+    assert {tree.base_sha for tree in made} == {remote.tip()}
+    assert len({tree.path for tree in made}) == 200
+    assert all((tree.path / "src" / "app.py").is_file() for tree in made)
+    assert one.git("worktree", "list").count("detached") == 200
+    assert remote.git("count-objects").startswith(one.git("count-objects").split()[0]), "they share their objects"
+
+
+def test_a_lock_is_free_again_though_a_process_was_forked_while_it_was_held(tmp_path):
+    """As a pool process is while another thread of its worker holds the lock: it has the descriptor then, too."""
+    script = f"""
+import os, signal
+from pathlib import Path
+from dispatch.workspaces.file_lock import locked
+path = Path({str(tmp_path / "lock")!r})
+with locked(path):
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+with locked(path, patience=0):
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -9,7 +9,8 @@ import pytest
 
 from dispatch.errors import ConfigurationError, NotFoundError
 from dispatch.models.landing import AlreadyLanded, Conflict, Landed, NotNow, RedTests
-from dispatch.workspaces import Repository, land
+from dispatch.workspaces import Repository, Tests, land
+from dispatch.workspaces.processes import Finished
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def work(shop) -> str:
 def landing(shop, root):
     def call(sha: str, *test_command: str, timeout: float = 30, env: dict[str, str] | None = None):
         target = Repository(shop.path, "main")
-        return land(target, sha, root=root, test_command=test_command, timeout=timeout, env=env)
+        return land(target, sha, root=root, tests=Tests(test_command, timeout, env=env))
 
     return call
 
@@ -123,14 +124,29 @@ class TestLanded:
         """The tests kill the whole landing; the next one finds what it left."""
         script = f"""
 from pathlib import Path
-from dispatch.workspaces import Repository, land
-kill = ["sh", "-c", "kill -9 $PPID"]
-land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root)!r}), test_command=kill, timeout=30)
+from dispatch.workspaces import Repository, Tests, land
+kill = Tests(["sh", "-c", "kill -9 $PPID"], 30)
+land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root)!r}), tests=kill)
 """
         killed = subprocess.run([sys.executable, "-c", script], check=False)
         assert killed.returncode == -signal.SIGKILL
         assert len(list(root.iterdir())) == 1
 
+        assert isinstance(landing(work, "true"), Landed)
+
+    def test_the_tests_of_a_killed_landing_end_with_it(self, shop, landing, work, root, tmp_path):
+        pid_file = tmp_path / "pid"
+        read = "head -c 300000 /dev/zero | tr '\\\\0' x"  # more than a pipe holds: the landing is reading by its end
+        script = f"""
+from pathlib import Path
+from dispatch.workspaces import Repository, Tests, land
+tests = Tests(["sh", "-c", "sleep 600 & echo $! > {pid_file}; {read}; kill -9 $PPID; wait"], 30)
+land(Repository(Path({str(shop.path)!r}), "main"), {work!r}, root=Path({str(root)!r}), tests=tests)
+"""
+        killed = subprocess.run([sys.executable, "-c", script], check=False)
+        assert killed.returncode == -signal.SIGKILL
+
+        assert is_gone(pid_file)
         assert isinstance(landing(work, "true"), Landed)
 
     def test_hooks_and_signing_are_off(self, shop, landing, work, tmp_path):
@@ -191,6 +207,21 @@ class TestConflict:
         assert shop.tip() == before
         assert shop.git("status", "--porcelain") == ""
 
+    def test_a_large_conflict_leaves_room_for_the_others(self, shop, landing):
+        mine, theirs = ("".join(f"{who} {number}\n" for number in range(2_000)) for who in ("mine", "theirs"))
+        shop.git("checkout", "--quiet", "-b", "work")
+        work = shop.commit({"a-large.txt": mine, "readme": "my word\n", "src/app.py": "print(2)\n"}, "Mine")
+        shop.git("checkout", "--quiet", "main")
+        shop.commit({"a-large.txt": theirs, "readme": "their word\n"}, "Theirs")
+
+        result = landing(work, "true")
+
+        assert isinstance(result, Conflict)
+        assert "Conflicts in a-large.txt, readme." in result.output
+        assert "my word" in result.output
+        assert "their word" in result.output
+        assert len(result.output) <= 16_384
+
     def test_a_merge_that_conflicts_with_what_came_later(self, shop, landing):
         shop.git("checkout", "--quiet", "-b", "work")
         shop.commit({"readme": "mine\n"}, "Mine")
@@ -226,6 +257,28 @@ class TestRedTests:
 
         assert len(result.output) == 16_384
         assert result.output.endswith("the end\n")
+
+    def test_a_failure_that_was_named_long_before_the_end_is_told_first(self, landing, work):
+        code = "print('FAILED test_basket - assert 41 == 42'); print('x\\n' * 100_000 + 'the end'); raise SystemExit(1)"
+
+        result = landing(work, *python(code))
+
+        assert result.output.startswith("Lines that name a failure:\nFAILED test_basket - assert 41 == 42\n")
+        assert result.output.endswith("the end\n")
+        assert len(result.output) == 16_384
+
+    def test_where_they_run_is_the_callers_choice(self, shop, root, work):
+        seen = []
+
+        def execute(command, place, timeout) -> Finished:
+            seen.append((command, (place / "feature.py").exists(), timeout))
+            return Finished(1, b"red in there")
+
+        tests = Tests(("make", "test"), 7, execute)
+        result = land(Repository(shop.path, "main"), work, root=root, tests=tests)
+
+        assert result == RedTests("red in there", 1)
+        assert seen == [(("make", "test"), True, 7)]
 
     def test_tests_that_do_not_end_are_killed_with_all_their_children(self, landing, work, tmp_path):
         pid_file = tmp_path / "pid"
@@ -360,7 +413,7 @@ class TestNotNow:
 class TestErrors:
     def test_no_such_target_branch(self, shop, root, work):
         with pytest.raises(ConfigurationError, match="there is no branch 'trunk'"):
-            land(Repository(shop.path, "trunk"), work, root=root, test_command=(), timeout=1)
+            land(Repository(shop.path, "trunk"), work, root=root, tests=Tests((), 1))
 
     @pytest.mark.parametrize("sha", ["0" * 40, "--help"])
     def test_no_such_commit(self, landing, sha):

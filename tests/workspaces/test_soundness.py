@@ -106,7 +106,24 @@ def test_uncommitted_changes_are_told_where_work_is_merged_and_stop_nothing(repo
 def test_a_remote_that_answers_is_no_issue(repository: Path, tmp_path: Path) -> None:
     _git(tmp_path, "init", "--quiet", "--bare", "remote.git")
     _git(repository, "remote", "add", "origin", str(tmp_path / "remote.git"))
+    assert _check(repository, landing="merge") == Readiness(ok=True)
+    assert _check(repository) == Readiness(
+        ok=False, issues=("The remote origin has no branch 'main': push one, or set target_branch of the project.",)
+    )
+    _git(repository, "push", "--quiet", "origin", "main")
     assert _check(repository) == Readiness(ok=True)
+
+
+def test_a_host_without_the_path_asks_the_url(repository: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    assert _check(nowhere, url=str(repository)) == Readiness(ok=True)
+    assert _check(repository, url=str(repository), use_clone=True) == Readiness(ok=True)
+    found = _check(nowhere, url="http://ann:hunter2@127.0.0.1:1/shop.git")
+    assert not found.ok
+    (issue,) = found.issues
+    assert issue.startswith("The repository at its url cannot be reached: ")
+    assert "hunter2" not in issue
+    assert not (tmp_path / "fleet").exists(), "asking makes no clone"
 
 
 def test_a_remote_that_is_not_there_is_an_issue_without_its_password(repository: Path) -> None:
@@ -122,9 +139,9 @@ def test_the_remote_that_the_branch_follows_is_asked(repository: Path, tmp_path:
     _git(tmp_path, "init", "--quiet", "--bare", "remote.git")
     _git(repository, "remote", "add", "origin", "http://127.0.0.1:1/shop.git")
     _git(repository, "remote", "add", "fork", str(tmp_path / "remote.git"))
-    assert not _check(repository).ok
+    assert not _check(repository, landing="merge").ok
     _git(repository, "config", "branch.main.remote", "fork")
-    assert _check(repository) == Readiness(ok=True)
+    assert _check(repository, landing="merge") == Readiness(ok=True)
 
 
 def test_a_remote_that_does_not_answer_is_not_waited_for(

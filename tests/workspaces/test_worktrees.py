@@ -8,7 +8,7 @@ import pytest
 from dispatch.errors import ConfigurationError, NotFoundError, RefusedError
 from dispatch.models.identity import BeadId, ProjectId, RunId, uuid7
 from dispatch.models.run import Run
-from dispatch.workspaces import Repository, WorktreeManager, branch_name
+from dispatch.workspaces import Fate, Repository, WorktreeManager, branch_name
 
 SHOP = ProjectId("shop")
 
@@ -244,16 +244,32 @@ class TestCollect:
         assert current_path.exists()
         assert shop.git("for-each-ref", "--format=%(refname)", "refs/dispatch") == f"refs/dispatch/runs/{current.id}"
 
-    def test_work_that_nobody_had_committed_keeps_its_ref_until_the_next_time(self, worktrees, shop, new_run):
-        run = new_run()
+    def test_what_becomes_of_work_is_asked_and_its_ref_stays_while_it_waits(self, worktrees, shop, new_run):
+        run, asked = new_run(), []
         made = worktrees.create(run)
         (made.path / "half.py").write_text("half\n")
 
-        assert worktrees.collect(lambda _: False) == [run.id]
+        def fate(run_id: RunId, commit: str) -> Fate:
+            asked.append((run_id, shop.content(commit, "half.py")))
+            return [Fate.WAITS, Fate.WAITS, Fate.HELD][len(asked) - 1]
+
+        assert worktrees.collect(lambda _: False, fate) == [run.id], "its worktree went"
+        assert worktrees.collect(lambda _: False, fate) == []
         assert shop.content(f"refs/dispatch/runs/{run.id}", "half.py") == "half"
-        assert worktrees.collect(lambda _: False) == [run.id]
+        assert worktrees.collect(lambda _: False, fate) == [run.id]
         assert shop.git("for-each-ref", "refs/dispatch") == ""
+        assert worktrees.collect(lambda _: False, fate) == []
+        assert asked == [(run.id, "half")] * 3
+
+    def test_work_of_which_nobody_knows_is_kept_for_good(self, worktrees, shop, new_run):
+        run, idle = new_run(), new_run()
+        (worktrees.create(run).path / "half.py").write_text("half\n")
+        worktrees.create(idle)
+
+        assert set(worktrees.collect(lambda _: False)) == {run.id, idle.id}
         assert worktrees.collect(lambda _: False) == []
+        assert shop.git("for-each-ref", "--format=%(refname)", "refs/dispatch") == f"refs/dispatch/kept/{run.id}"
+        assert shop.content(f"refs/dispatch/kept/{run.id}", "half.py") == "half"
 
     def test_a_project_that_is_gone_does_not_stop_the_others(self, root, shop, new_run, caplog):
         lost, fine = new_run(), replace(new_run(), project_id=ProjectId("other"))

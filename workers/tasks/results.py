@@ -29,6 +29,6 @@ def hurry(run_ids: Sequence[str]) -> None:
 
 
 @app.task(name=HOUSEKEEPING_TASK, ignore_result=True, time_limit=_LIMIT)
-def housekeeping() -> int:
-    """Do what is due every few minutes; return how many worktrees were collected."""
-    return keep_house(system())
+def housekeeping() -> None:
+    """Do what is due for the whole deployment every few minutes; each host keeps its own house."""
+    keep_house(system())

@@ -8,6 +8,7 @@ from dispatch.cli import output
 from dispatch.cli.exchanging import BEADS_FILES
 from dispatch.cli.live_view import LiveView
 from dispatch.cli.options import project_name
+from dispatch.cli.planning import LANDS_BY
 from dispatch.cli.upkeep import End, keep_up, prepare_store
 from dispatch.dispatcher import choosing
 from dispatch.errors import BadInputError, ConfigurationError
@@ -19,7 +20,7 @@ from dispatch.models.project import Project
 from dispatch.models.states import BeadStatus
 from dispatch.settings import Settings, format_duration, load_settings
 from dispatch.store import Store
-from dispatch.workspaces import ignore_home
+from dispatch.workspaces import ignore_home, landing_of
 
 MAX_RUNNING = 2
 _SHOWN = 30
@@ -139,6 +140,7 @@ def _tell(forecast: Forecast, settings: Settings) -> None:
         output.say(f"... and {len(rows) - _SHOWN} more.")
     for refusal in plan.refusals[:_SHOWN]:
         output.say(f"{refusal.bead.bead_id} would wait: {refusal.reason}")
+    output.say(f"Work that is done lands by {LANDS_BY[landing_of(forecast.project, settings)]}.")
     longest = max((placement.timeout for placement in plan.placements), default=timedelta())
     output.say(
         f"Runs now: {len(rows)}, {MAX_RUNNING} at a time, each at most {format_duration(longest)}. Beads that wait for "
