@@ -32,6 +32,7 @@ from dispatch.results import judge
 from dispatch.settings import Settings
 from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, schema
 from tests.databases import Databases, make_template
+from tests.podman import Podman, what_is_missing
 
 SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 LONG = ("walk/", "chaos/", "cli/test_up.py", "benchmarks/", "cli/test_demo.py", "brokers/", "cluster/", "stateful/")
@@ -88,6 +89,22 @@ def database_url(servers: embedded.Servers, databases: Databases) -> Iterator[st
     name, uses = databases.take()
     yield _at(servers.database_url, name)
     databases.give_back(name, uses)
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[Podman]:
+    """Given a container engine of this test process alone, with one small image."""
+    missing = what_is_missing()
+    if missing:
+        pytest.skip(f"no container engine: {missing}")
+    engine = Podman()
+    try:
+        trouble = engine.start()
+        if trouble:
+            pytest.skip(f"no container engine: {trouble}")
+        yield engine
+    finally:
+        engine.end()
 
 
 @pytest.fixture
