@@ -43,11 +43,16 @@ SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _SHAPE = """
-SELECT (SELECT row(count(*), max(oid), sum(relnatts), sum(relchecks)) FROM pg_class WHERE relpersistence = 'p')::text
-    || (SELECT row(count(*), max(oid)) FROM pg_constraint)::text
-    || (SELECT row(count(*), max(oid)) FROM pg_trigger)::text
-    || (SELECT row(count(*), max(oid)) FROM pg_proc)::text || (SELECT row(count(*), max(oid)) FROM pg_extension)::text
-    || (SELECT count(*) FROM pg_db_role_setting)
+WITH named(what) AS (
+    SELECT row(oid, relname, relchecks, relhasrules)::text FROM pg_class WHERE oid >= 16384 AND relpersistence = 'p'
+    UNION ALL SELECT row(attrelid, attname, atttypid, attnotnull)::text FROM pg_attribute WHERE attrelid >= 16384
+    UNION ALL SELECT row(oid, conname, convalidated)::text FROM pg_constraint
+    UNION ALL SELECT row(oid, tgname, tgenabled)::text FROM pg_trigger
+    UNION ALL SELECT row(oid, extname)::text FROM pg_extension
+    UNION ALL SELECT row(oid, proname, xmin)::text FROM pg_proc WHERE oid >= 16384
+    UNION ALL SELECT setconfig::text FROM pg_db_role_setting
+)
+SELECT md5(string_agg(what, ',' ORDER BY what)) FROM named
 """
 
 

@@ -69,9 +69,9 @@ def test_make_run_shows_the_sample_project_or_the_named_one(arguments: tuple[str
 def test_continuous_integration_runs_the_checks_and_then_the_tests_once():
     script = TOP / ".ci" / "run"
     assert os.access(script, os.X_OK)
-    assert re.findall(r"^make .*$", script.read_text(encoding="utf-8"), re.MULTILINE) == ["make check test"]
-    done = make("--dry-run", "check", "test")
-    assert (done.count("ruff check"), done.count("-m pytest")) == (1, 1)
+    assert re.findall(r"^make .*$", script.read_text(encoding="utf-8"), re.MULTILINE) == ["make check test slow"]
+    done = make("--dry-run", "check", "test", "slow")
+    assert (done.count("ruff check"), done.count("-m pytest"), done.count("-m slow")) == (1, 2, 1)
 
 
 def test_the_import_contract_holds():
