@@ -101,20 +101,24 @@ def _git() -> Finding:
 def _runners(settings: Settings) -> Iterator[Finding]:
     base = settings.config_file.parent if settings.config_file else Path.cwd()
     for name, runner in settings.runners.items():
-        part = f"runner {name}"
-        if runner.kind is RunnerKind.LLM:
-            yield Finding(part, Health.OK, f"an agent of dispatch's own, {runner.max_iterations} iterations a run")
-        elif runner.kind is not RunnerKind.COMMAND:
-            yield Finding(part, Health.OK, runner.target)
-            continue
-        program = runner.command_line[0]
-        if runner.isolation is Isolation.CONTAINER:
-            yield Finding(part, Health.OK, f"{program} in the image of the project")
-        elif _finds(program, base):
-            yield _program(part, name, runner, base)
+        if runner.kind is RunnerKind.COMMAND:
+            yield _command(f"runner {name}", name, runner, base)
+        elif runner.kind is RunnerKind.LLM:
+            place = ", its commands in the image of the project" if runner.isolation is Isolation.CONTAINER else ""
+            found = f"an agent of dispatch's own, {runner.max_iterations} iterations a run{place}"
+            yield Finding(f"runner {name}", Health.OK, found)
         else:
-            found = f"the program {program!r} is not on PATH"
-            yield Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
+            yield Finding(f"runner {name}", Health.OK, runner.target)
+
+
+def _command(part: str, name: str, runner: RunnerSettings, base: Path) -> Finding:
+    program = runner.command_line[0]
+    if runner.isolation is Isolation.CONTAINER:
+        return Finding(part, Health.OK, f"{program} in the image of the project")
+    if _finds(program, base):
+        return _program(part, name, runner, base)
+    found = f"the program {program!r} is not on PATH"
+    return Finding(part, Health.BROKEN, found, f"Install it, or correct argv of [runners.{name}].")
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:
