@@ -269,6 +269,7 @@ def test_its_files_are_written_here_and_its_commands_run_in_the_container(
         call("run_command", command="echo before; sleep 500", timeout_seconds=1),
         call("run_command", command=["ps", "-o", "args"]),
         call("run_command", command=["no-such-program"]),
+        call("run_command", command=["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]),
         call("run_tests"),
         call("read_file", path="/workspace/deep/made.txt"),
         call("list_files", directory="deep"),
@@ -278,7 +279,7 @@ def test_its_files_are_written_here_and_its_commands_run_in_the_container(
     run = execute(shop, "Do it")
 
     assert run.outcome == Completed(summary="Made.")
-    written, looked, late, processes, missing, tested, read, listed = model_server.chats[-1].results
+    written, looked, late, processes, missing, large, tested, read, listed = model_server.chats[-1].results
     assert written.startswith("Wrote ")
     user, *reached = looked.splitlines()[1:]
     assert re.fullmatch(r"user [1-9][0-9]* in /workspace", user)
@@ -287,6 +288,7 @@ def test_its_files_are_written_here_and_its_commands_run_in_the_container(
     assert "ps -o args" in processes
     assert "sleep" not in processes
     assert "The image has no program 'no-such-program'" in missing
+    assert "the container had used up its memory" in large
     assert tested == "[exit code 0]\nmade\nmore\n"
     assert read == "made\nmore\n"
     assert listed == "deep/beside\ndeep/made.txt"
