@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos stateful lint check mutants bench lock clean
+.PHONY: help setup run test slow chaos stateful lint check mutants bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ endif
 
 test: $(INSTALLED) ## run the tests (PYTEST_ARGS="tests/settings -q" to choose)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+slow: $(INSTALLED) ## run the tests that `test` leaves out: every benchmark in short, real agent programs out of npm
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m slow
 
 chaos: $(INSTALLED) ## kill everything at random for about 5 minutes while beads are done (SEED=1 BEADS=300 KILLS=60)
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(BEADS),--beads $(BEADS)) $(if $(KILLS),--kills $(KILLS))

@@ -30,10 +30,10 @@ from dispatch.models.run import Run
 from dispatch.models.settling import Settled
 from dispatch.results import judge
 from dispatch.settings import Settings
-from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, schema, upgrade
+from dispatch.store import FixedClock, StartedRun, Store, make_engine, records, schema
+from tests.databases import Databases, make_template
 from tests.podman import Podman, what_is_missing
 
-TEMPLATE = "dispatch_template"
 SAMPLES = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 LONG = ("walk/", "chaos/", "cli/test_up.py", "benchmarks/", "cli/test_demo.py", "brokers/", "cluster/", "stateful/")
 """Where tests wait for processes and leases. They begin first: at the end they would have the machine to themselves."""
@@ -72,24 +72,23 @@ def servers() -> Iterator[embedded.Servers]:
 def maintenance(servers: embedded.Servers) -> Iterator[Engine]:
     """Given a connection that can create databases, and a migrated template to copy."""
     engine = create_engine(servers.database_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
-    migrated = make_engine(_at(servers.database_url, TEMPLATE))
-    upgrade(migrated)
-    migrated.dispose()
+    make_template(engine, lambda name: _at(servers.database_url, name))
     yield engine
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def databases(servers: embedded.Servers, maintenance: Engine) -> Databases:
+    """Given as many fresh databases as the tests ask for."""
+    return Databases(maintenance, lambda name: _at(servers.database_url, name))
+
+
 @pytest.fixture
-def database_url(servers: embedded.Servers, maintenance: Engine) -> Iterator[str]:
+def database_url(servers: embedded.Servers, databases: Databases) -> Iterator[str]:
     """Given a fresh, migrated database."""
-    name = f"test_{uuid.uuid4().hex}"
-    with maintenance.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+    name, uses = databases.take()
     yield _at(servers.database_url, name)
-    with maintenance.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    databases.give_back(name, uses)
 
 
 @pytest.fixture(scope="session")

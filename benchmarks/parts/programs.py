@@ -13,6 +13,7 @@ from benchmarks.parts.waiting import BenchmarkError, wait_for
 from dispatch.cli import deployment
 from dispatch.cli.sessions import SessionRecord
 from dispatch.cli.supervisor import Program, Supervisor, tail
+from dispatch.cli.upkeep import program_grace
 from dispatch.settings import Settings
 
 _OURS = "DISPATCH_"
@@ -103,6 +104,7 @@ def running(
         logs=logs,
         environment=deployment.environment(settings, kept),
         record=SessionRecord(directory / "sessions", settings.home),
+        grace=program_grace(settings),
     )
     started = Programs(supervisor, [program.name for program in programs], logs)
     try:

@@ -101,14 +101,16 @@ def _git() -> Finding:
 def _runners(settings: Settings) -> Iterator[Finding]:
     base = settings.config_file.parent if settings.config_file else Path.cwd()
     for name, runner in settings.runners.items():
-        if runner.kind is RunnerKind.COMMAND:
-            yield _command(f"runner {name}", name, runner, base)
-        elif runner.kind is RunnerKind.LLM:
-            place = ", its commands in the image of the project" if runner.isolation is Isolation.CONTAINER else ""
-            found = f"an agent of dispatch's own, {runner.max_iterations} iterations a run{place}"
-            yield Finding(f"runner {name}", Health.OK, found)
-        else:
-            yield Finding(f"runner {name}", Health.OK, runner.target)
+        part = f"runner {name}"
+        match runner.kind:
+            case RunnerKind.COMMAND:
+                yield _command(part, name, runner, base)
+            case RunnerKind.PYTHON:
+                yield Finding(part, Health.OK, runner.target)
+            case RunnerKind.LLM:
+                place = ", its commands in the image of the project" if runner.isolation is Isolation.CONTAINER else ""
+                found = f"an agent of dispatch's own, {runner.max_iterations} iterations a run{place}"
+                yield Finding(part, Health.OK, found)
 
 
 def _command(part: str, name: str, runner: RunnerSettings, base: Path) -> Finding:

@@ -5,7 +5,7 @@ Every function keeps to the characters it is given, and what it cuts says that i
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 _LONGEST_RUN: Final = 19
 """Backticks in a row that a quoted text keeps; a longer row would ask for fences without bound."""
@@ -13,6 +13,26 @@ _LONG_RUN = re.compile("`{%d,}" % (_LONGEST_RUN + 1))  # noqa: UP031 - braces of
 _UNREADABLE = re.compile("[\0\ud800-\udfff]")
 _RUN = re.compile("`+")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
+
+
+class _HtmlBlock(NamedTuple):
+    """A block of HTML that goes on over blank lines: how it begins, what ends it, and an end of it."""
+
+    begins: re.Pattern[str]
+    ends: re.Pattern[str]
+    end: str
+
+
+_HTML: Final = tuple(
+    _HtmlBlock(re.compile(rf"^ {{0,3}}<{begins}", re.IGNORECASE), re.compile(ends, re.IGNORECASE), end)
+    for begins, ends, end in (
+        (r"(?:script|pre|style|textarea)(?:[\s>]|$)", r"</(?:script|pre|style|textarea)>", "</pre>"),
+        (r"!--", r"-->", "-->"),
+        (r"\?", r"\?>", "?>"),
+        (r"![a-z]", r">", ">"),
+        (r"!\[CDATA\[", r"\]\]>", "]]>"),
+    )
+)
 _LEAST_ROOM: Final = 300
 """Characters under which no further item is begun: its head, fences, a note of what was cut, and a few words."""
 
@@ -54,29 +74,34 @@ def quoted(text: str, room: int, *, language: str = "text", keep_end: bool = Fal
 
 
 def markdown(text: str, room: int) -> str:
-    """Return Markdown that is ours to trust, in at most `room` characters, with no code fence left open."""
+    """Return Markdown that is ours to trust, in at most `room` characters, with no fence and no HTML left open."""
     kept = shortened(text.strip(), room)
-    fence = _open_fence(kept)
-    if not fence:
+    end = _left_open(kept)
+    if not end:
         return kept
-    kept = shortened(text.strip(), room - len(fence) - 1)
-    closed = f"{kept}\n{_open_fence(kept)}".rstrip()
-    return closed if len(closed) <= room else quoted(text, room, language="markdown")
+    kept = shortened(text.strip(), room - len(end) - 1)
+    closed = f"{kept}\n{_left_open(kept)}".rstrip()
+    return closed if len(closed) <= room and not _left_open(closed) else quoted(text, room, language="markdown")
 
 
-def _open_fence(text: str) -> str:
-    """Return the fence that a Markdown text leaves open, or nothing."""
-    is_open = ""
+def _left_open(text: str) -> str:
+    """Return what ends the fence, or the block of HTML, that a Markdown text leaves open; or nothing."""
+    fence, html = "", None
     for line in text.splitlines():
-        found = _FENCE.match(line)
-        if found is None:
-            continue
-        fence, rest = found.groups()
-        if not is_open:
-            is_open = "" if fence[0] == "`" and "`" in rest else fence
-        elif fence[0] == is_open[0] and len(fence) >= len(is_open) and not rest.strip():
-            is_open = ""
-    return is_open
+        if html is not None:
+            html = None if html.ends.search(line) else html
+        elif fence:
+            fence = "" if _ends_fence(line, fence) else fence
+        elif found := _FENCE.match(line):
+            fence = "" if found[1][0] == "`" and "`" in found[2] else found[1]
+        else:
+            html = next((kind for kind in _HTML if kind.begins.match(line) and not kind.ends.search(line)), None)
+    return html.end if html is not None else fence
+
+
+def _ends_fence(line: str, fence: str) -> bool:
+    found = _FENCE.match(line)
+    return found is not None and found[1][0] == fence[0] and len(found[1]) >= len(fence) and not found[2].strip()
 
 
 Item = Callable[[int], str]

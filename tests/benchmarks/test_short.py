@@ -13,7 +13,7 @@ from benchmarks.__main__ import main, parse
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 400
 
-pytestmark = pytest.mark.timeout(_SECONDS + 20)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(_SECONDS + 20)]
 
 ROWS = {
     "tick": [

@@ -7,7 +7,7 @@ from markdown_it import MarkdownIt
 
 from dispatch.context.fitting import block, listed, markdown, one_line, quoted, readable, shortened
 
-TEXTS = st.text(st.sampled_from("ab`~#\n\r \t>-"), max_size=400)
+TEXTS = st.text(st.sampled_from("ab`~#\n\r \t<!>-"), max_size=400)
 ROOMS = st.integers(100, 300)
 
 
@@ -32,6 +32,20 @@ def test_trusted_markdown_leaves_no_fence_open(text: str, room: int) -> None:
     tokens = MarkdownIt().parse(f"{markdown(text, room)}\n\n# After")
     assert [token.content for token in tokens if token.type == "inline"][-1:] == ["After"]
     assert tokens[-3].type == "heading_open"
+
+
+@pytest.mark.parametrize(
+    "left_open", ["<!--", "text\n<!-- a\n\nb", "<?", "<!doctype", "<![CDATA[", "  <PRE>", "<script", "~~~\n<!--"]
+)
+def test_trusted_markdown_leaves_no_html_open(left_open: str) -> None:
+    for room in (300, len(left_open) + 2):
+        tokens = MarkdownIt().parse(f"{markdown(left_open, room)}\n\n# After")
+        assert tokens[-3].type == "heading_open", room
+
+
+@pytest.mark.parametrize("closed", ["<!-- a -->", "<!-->", "<pre>\n\n</pre>", "<?php ?>", "<b>", "```\n<!--\n```"])
+def test_html_that_ends_is_left_as_it_is(closed: str) -> None:
+    assert markdown(closed, 300) == closed
 
 
 @pytest.mark.parametrize("room", [99, 100, 1_000])

@@ -14,7 +14,7 @@ from dispatch.models.states import RunState
 from tests.walk.model_server import CACHED, TOKENS_IN, TOKENS_OUT, Call, Hang, ModelServer, Patch, Say, Turn
 from tests.walk.npm_programs import CLAUDE, CODEX, OPENCODE, NpmProgram, find, installed
 
-pytestmark = [pytest.mark.xdist_group("programs"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("programs"), pytest.mark.timeout(300)]
 
 KEY = "a-key-of-the-tests"
 PATIENCE = 120.0
