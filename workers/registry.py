@@ -71,16 +71,13 @@ class RunnerRegistry:
             return self._make_llm(name, configured, provider, env)
         config_file = self._settings.config_file
         base = config_file.parent if config_file is not None else self._settings.home.parent
-        containment = None
-        if configured.isolation is Isolation.CONTAINER:
-            containment = Containment(ContainerOrchestrator(self._settings))
         command = CommandRunner(
             configured.command_line,
             env=env,
             pass_env=configured.env,
             base_directory=base,
             silence_limit=configured.silence_seconds,
-            containment=containment,
+            containment=self._containment(configured),
         )
         preset = configured.preset
         runner = ProgramRunner(PROGRAMS[preset], command) if preset is not None else command
@@ -96,7 +93,12 @@ class RunnerRegistry:
                 problem=f"there is no provider {provider!r}" if provider else "no provider of models is configured",
                 cure=f"Configured are: {known}. Add [providers.main] with kind and model.",
             )
-        return LlmRunner(provider, endpoint, configured, env=env, pass_env=configured.env)
+        containment = self._containment(configured)
+        return LlmRunner(provider, endpoint, configured, env=env, pass_env=configured.env, containment=containment)
+
+    def _containment(self, configured: RunnerSettings) -> Containment | None:
+        isolated = configured.isolation is Isolation.CONTAINER
+        return Containment(ContainerOrchestrator(self._settings)) if isolated else None
 
     def end_idle_processes(self) -> None:
         """End what runners keep for later runs.

@@ -108,7 +108,8 @@ def _runners(settings: Settings) -> Iterator[Finding]:
             case RunnerKind.PYTHON:
                 yield Finding(part, Health.OK, runner.target)
             case RunnerKind.LLM:
-                found = f"an agent of dispatch's own, {runner.max_iterations} iterations a run"
+                place = ", its commands in the image of the project" if runner.isolation is Isolation.CONTAINER else ""
+                found = f"an agent of dispatch's own, {runner.max_iterations} iterations a run{place}"
                 yield Finding(part, Health.OK, found)
 
 

@@ -8,7 +8,7 @@ from dispatch.settings.finding import Finding
 from dispatch.settings.providers import limits_given
 from dispatch.settings.runners import Isolation, RunnerKind, RunnerSettings
 
-_CONTAINABLE = (RunnerKind.COMMAND,)
+_CONTAINABLE = (RunnerKind.COMMAND, RunnerKind.LLM)
 """The kinds that honour `isolation`: one that does not must refuse it, and never run without."""
 
 

@@ -43,7 +43,7 @@ class RunnerSettings(ModelLimits):
     `env` names the variables that are passed through besides PATH, HOME and locale. An agent that changes no file of
     the project needs no worktree: its `workspace` may be `empty`. A function may share its process with
     `runs_per_process` - 1 other runs, one after the other. With `isolation = "container"` a command runs in a container
-    made from the image of the run's project, and nowhere else.
+    made from the image of the run's project, and nowhere else; of an `llm` that holds for what its model starts.
 
     A `preset` says how an agent program is driven that does not speak the protocol of `docs/agents.md`; its kind is
     `command`, and its `argv` may name another program than the preset's, and options. A program that prints nothing

@@ -64,7 +64,7 @@ class Git:
         """Run `git arguments...` and return how it ended, whatever the exit code. Raises GitError on a timeout."""
         try:
             finished = run_captured(
-                self._argv(arguments), cwd=self.place, env=self._environment(), timeout=self.timeout, stdin=stdin
+                self.argv(arguments), cwd=self.place, env=self.environment(), timeout=self.timeout, stdin=stdin
             )
         except FileNotFoundError as error:
             if error.filename != "git":
@@ -105,7 +105,8 @@ class Git:
         code = "none" if finished.code is None else finished.code
         return GitError(command=" ".join(arguments), place=self.work_tree or self.place, code=code, output=output)
 
-    def _argv(self, arguments: Iterable[str]) -> list[str]:
+    def argv(self, arguments: Iterable[str]) -> list[str]:
+        """Return the command line of a call, for who runs it in another way."""
         options = _COMMON_OPTIONS + (_WHOLE_TREE_OPTIONS if self.whole_tree else ())
         argv = ["git", "--no-pager"]
         for option in options:
@@ -116,7 +117,8 @@ class Git:
             argv.append(f"--work-tree={self.work_tree}")
         return [*argv, *arguments]
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return the whole environment of a call."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         env |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": ":", "GIT_OPTIONAL_LOCKS": "0"}
         if self.index is not None:

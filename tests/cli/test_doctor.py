@@ -148,6 +148,15 @@ kind = "command"
 argv = ["agent-of-image"]
 isolation = "container"
 
+[runners.model]
+kind = "llm"
+isolation = "container"
+
+[providers.main]
+kind = "openai"
+model = "some"
+api_key_env = "NOT_SET_HERE"
+
 [roles.backend-engineer]
 runners = ["mine"]
 
@@ -172,6 +181,7 @@ def test_the_engine_and_the_images_are_looked_at_when_something_needs_them(
     assert findings["containers"]["found"].startswith("Podman ")
     assert (findings["image of shop"]["health"], told in findings["image of shop"]["found"]) == (health, True)
     assert findings["runner mine"]["found"] == "agent-of-image in the image of the project"
+    assert findings["runner model"]["found"].endswith(", its commands in the image of the project")
     assert {findings[part]["health"] for part in ("containers", "runner mine", "project shop")} == {"ok"}
 
 

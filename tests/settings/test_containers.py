@@ -39,6 +39,13 @@ def test_memory_is_read_as_people_write_it(read, written, memory):
     assert read(f"{SHOP}memory = {written}").project("shop").memory == memory
 
 
+def test_a_model_may_have_its_commands_run_in_containers(read):
+    model = '[runners.model]\nkind = "llm"\nisolation = "container"\n[providers.main]\nkind = "openai"\nmodel = "m"\n'
+    assert read(f"{model}{SHOP}").runners["model"].isolation is Isolation.CONTAINER
+    with pytest.raises(ConfigurationError, match=r'dispatch.toml:3: runner "model" needs a container, and no project'):
+        read(model)
+
+
 def test_the_environment_may_name_the_engine(read):
     settings = read("", {"DISPATCH_CONTAINERS__ENGINE": "unix:///run/other.sock"})
     assert settings.containers.engine == "unix:///run/other.sock"

@@ -1,6 +1,7 @@
 """Runs in containers from their message to their outcome, what a crashed one leaves, and tests before landing."""
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from dispatch.models.outcome import Completed, Failed
 from dispatch.settings import Settings
 from dispatch.store import StartedRun, Store, make_engine
 from dispatch.wiring import wire
+from tests.model_server import Answer, Asked, ModelServer, call, finish, serving
 from tests.podman import IMAGE, Podman
 from tests.workers.conftest import ROLE, KeptBus, Shop
 from workers.attempt import Attempt
@@ -44,12 +46,13 @@ def open_shop(
     opened: list[Store] = []
     (tmp_path / "agent.sh").write_text(AGENT)
 
-    def make(runner: Any = None, **project: Any) -> Shop:
+    def make(runner: Any = None, providers: Any = None, **project: Any) -> Shop:
         values = settings.model_dump(exclude={"dispatch", "guards"})
         values |= {
             "dispatch": {"heartbeat": "200ms", "lease": "30s"},
             "containers": {"engine": podman.address},
             "runners": {"mine": runner or {"kind": "command", "argv": ("sh", "agent.sh"), "isolation": "container"}},
+            "providers": providers or {},
             "roles": {ROLE: {"runners": ("mine",)}},
             "projects": {"shop": {"default_role": ROLE, "image": IMAGE, "memory": "64m", **project}},
         }
@@ -219,3 +222,116 @@ def test_what_the_agent_was_told_is_only_read_by_its_worker_outside(open_shop: O
     assert directory.stat().st_mode & 0o077 == 0
     told = json.loads((directory / TOLD_DIRECTORY / "assignment.json").read_text())
     assert told["workspace"] == "/workspace"
+
+
+KEY = "sk-planted-2b7e151628aed2a6"
+LOOKING = """
+echo "user $(id -u) in $PWD"
+grep : /proc/net/dev | grep -v ' lo:'
+cat "$HOST_FILE"
+env | grep -E 'PLANTED|^DISPATCH_CONTAINER'
+test -f "$DISPATCH_PROMPT" && echo told
+echo more >> deep/made.txt; touch deep/beside
+sleep 600 > /dev/null 2>&1 &
+"""
+"""Says who and where it is, and what it reaches; it leaves a process in the background."""
+
+
+@pytest.fixture
+def model_server() -> Iterator[ModelServer]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def modelled(open_shop: Open, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Open:
+    """Given a way to open the shop with a model whose commands run in containers. It knows a file of this host."""
+    (tmp_path / "host-file").write_text("of the host\n")
+    monkeypatch.setenv("PLANTED_KEY", KEY)
+    monkeypatch.setenv("HOST_FILE", str(tmp_path / "host-file"))
+
+    def make(**project: Any) -> Shop:
+        runner = {"kind": "llm", "isolation": "container", "env": ["HOST_FILE", "PLANTED_KEY"]}
+        providers = {"main": model_server.provider(api_key_env="PLANTED_KEY")}
+        return open_shop(runner, providers=providers, **project)
+
+    return make
+
+
+def test_its_files_are_written_here_and_its_commands_run_in_the_container(
+    modelled: Open, model_server: ModelServer
+) -> None:
+    """What one made the other changes; nothing of a command goes on after it, or outlasts its time."""
+    shop = modelled(test_command=("sh", "-c", "[ $(id -u) != 0 ] && cat deep/made.txt"))
+    model_server.play(
+        call("write_file", path="/workspace/deep/made.txt", content="made\n"),
+        call("run_command", command=LOOKING),
+        call("run_command", command="echo before; sleep 500", timeout_seconds=1),
+        call("run_command", command=["ps", "-o", "args"]),
+        call("run_command", command=["no-such-program"]),
+        call("run_command", command=["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"]),
+        call("run_tests"),
+        call("read_file", path="/workspace/deep/made.txt"),
+        call("list_files", directory="deep"),
+        finish("Made."),
+    )
+
+    run = execute(shop, "Do it")
+
+    assert run.outcome == Completed(summary="Made.")
+    written, looked, late, processes, missing, large, tested, read, listed = model_server.chats[-1].results
+    assert written.startswith("Wrote ")
+    user, *reached = looked.splitlines()[1:]
+    assert re.fullmatch(r"user [1-9][0-9]* in /workspace", user)
+    assert [line for line in reached if "No such file" not in line] == ["told"]
+    assert late == "[it took too long and was ended]\nbefore\n"
+    assert "ps -o args" in processes
+    assert "sleep" not in processes
+    assert "The image has no program 'no-such-program'" in missing
+    assert "the container had used up its memory" in large
+    assert tested == "[exit code 0]\nmade\nmore\n"
+    assert read == "made\nmore\n"
+    assert listed == "deep/beside\ndeep/made.txt"
+    assert git(shop, "show", f"{run.commit_sha}:deep/made.txt") == "made\nmore"
+    asked = model_server.chats[0]
+    assert "The working directory is /workspace there" in str(asked.body["messages"])
+    assert KEY in asked.headers["authorization"]
+    run_directory = shop.system.runs_directory / str(run.id)
+    files = [path for path in run_directory.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    assert not any(KEY in path.read_text() for path in files)
+
+
+def test_a_container_that_ends_under_the_run_ends_the_run_and_keeps_the_work(
+    modelled: Open, model_server: ModelServer, podman: Podman
+) -> None:
+    shop = modelled()
+
+    def remove(_asked: Asked) -> Answer:
+        (container_id,) = podman.containers()
+        podman.call("rm", "--force", "--time", "0", container_id)
+        return call("run_command", command="echo never")
+
+    model_server.play(call("write_file", path="made.txt", content="made\n"), remove)
+
+    run = execute(shop, "Do it")
+
+    assert isinstance(run.outcome, Failed)
+    assert run.outcome.cause == "container ended"
+    assert len(model_server.chats) == 2
+    assert git(shop, "show", f"{run.commit_sha}:made.txt") == "made"
+    (action,) = [one for one in shop.store.reading.actions(run.id) if one.action_type == "command"]
+    assert action.action_data == {"command": "echo never"}
+
+
+@pytest.mark.parametrize(("change", "cause"), [({"image": ""}, "not isolated"), ({"image": "nobodys:1"}, "no image")])
+def test_without_a_container_no_model_is_asked(
+    modelled: Open, model_server: ModelServer, change: dict[str, str], cause: str
+) -> None:
+    shop = modelled()
+    shop.system = open_shop_of(shop, **change)
+    run = execute(shop, "Do it")
+    assert isinstance(run.outcome, Failed)
+    assert run.outcome.cause == cause
+    assert "image" in run.outcome.summary
+    assert model_server.chats == []

@@ -139,7 +139,7 @@ def die_at(number: int, told: int, while_it_runs: bool) -> None:
             os.write(told, f"{'while' if while_it_runs else 'before'} {arguments[0]}".encode())
             if while_it_runs:
                 quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-                argv, env = git._argv(arguments), git._environment()
+                argv, env = git.argv(arguments), git.environment()
                 subprocess.Popen(argv, cwd=git.place, env=env, start_new_session=True, **quiet)
             os.kill(os.getpid(), signal.SIGKILL)
         return attempt(git, *arguments, stdin=stdin)

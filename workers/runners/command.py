@@ -65,11 +65,12 @@ class CommandRunner:
         """Whether the program runs in a container: then nothing that it keeps in its home is there in the next run."""
         return self._containment is not None
 
-    def run(self, context: RunnerContext) -> Outcome:
+    def run(self, context: RunnerContext, *, variables: Mapping[str, str] = NO_VARIABLES) -> Outcome:
+        """Run the program for a run; `variables` are as for `stage`."""
         early = outcome_before_start(context)
         if early is not None:
             return early
-        with self.stage(context) as stage:
+        with self.stage(context, variables=variables) as stage:
             if isinstance(stage, Failed):
                 return stage
             transcript = open_transcript(context)

@@ -8,7 +8,6 @@ SIGTERM on to everything of the agent. It leaves by itself when the guard is gon
 container, not with the agent, is written to the file that the order names. Source: PROTOCOL, rule 9.
 """
 
-import json
 import os
 import signal
 import sys
@@ -19,16 +18,13 @@ from contextlib import suppress
 
 from dispatch.errors import ContainerError
 from dispatch.workspaces.containers import Engine, Lifeline, Program, diagnose, signal_all
-from workers.runners.container_order import ORDER_VARIABLE, Order
-from workers.runners.guard import PROCESS_MARK
+from workers.runners.container_order import ORDER_VARIABLE, TROUBLE, Order
 
 _ROUND = 1.0
 """Seconds between two looks whether the guard and the agent are still there."""
 _DRAIN = 0.5
 """Seconds for the last output of an agent that ended while something it left still holds its output open."""
 _WITH_INPUT = 'exec "$@" <"$0"'
-_TROUBLE = 125
-"""The exit code for trouble with the container."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,17 +36,16 @@ def main(argv: Sequence[str]) -> int:
         engine = Engine.open(order.container.engine)
         lifeline = Lifeline.begin(engine, order.container.id)
         try:
-            marks = {name: os.environ[name] for name in (PROCESS_MARK,) if name in os.environ}
-            program = Program(engine, order.container, _reading(order.stdin, argv), {**order.env, **marks})
+            program = Program(engine, order.container, _reading(order.stdin, argv), order.environment())
             threading.Thread(target=_look_after, args=(order, program, guard, stop), daemon=True).start()
             code = program.run(_pass_on)
             found = None if stop.is_set() else diagnose(engine, order.container, argv[0], code)
         finally:
             lifeline.cut()
     except ContainerError as error:
-        found, code = error, _TROUBLE
+        found, code = error, TROUBLE
     if found is not None:
-        order.trouble.write_text(json.dumps({"cause": found.cause, "summary": str(found)}), encoding="utf-8")
+        order.tell(found)
     return code
 
 
@@ -80,7 +75,7 @@ def _look_after(order: Order, program: Program, guard: int, stop: threading.Even
                 time.sleep(_DRAIN)
                 os._exit(code)
     if os.getppid() != guard:
-        os._exit(_TROUBLE)
+        os._exit(TROUBLE)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Containers: what isolates agents and tests from the host that they run on."""
 
+from dispatch.workspaces.containers.command import end_all, run_command
 from dispatch.workspaces.containers.confinement import TOLD, WORKSPACE
 from dispatch.workspaces.containers.diagnosis import diagnose
 from dispatch.workspaces.containers.engine import Engine
@@ -17,5 +18,7 @@ __all__ = [
     "Program",
     "RunningContainer",
     "diagnose",
+    "end_all",
+    "run_command",
     "signal_all",
 ]

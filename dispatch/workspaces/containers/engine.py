@@ -215,6 +215,9 @@ class Engine:
     def has(self, container_id: str) -> bool:
         return bool(self._find({"id": container_id}))
 
+    def is_running(self, container_id: str) -> bool:
+        return bool(self._find({"id": container_id, "status": "running"}))
+
     def _find(self, filters: Mapping[str, Any]) -> list[Found]:
         with _translated(self.address):
             found = self._api.containers(all=True, filters=dict(filters))

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from uuid import UUID
 
 from dispatch.errors import ConfigurationError, ContainerError, RefusedError
 from dispatch.models.identity import ProjectId, RunId
 from dispatch.settings import Isolation, ProjectSettings, Settings
+from dispatch.workspaces.containers.command import run_command
 from dispatch.workspaces.containers.confinement import (
     TOLD,
     WORKSPACE,
@@ -22,7 +22,7 @@ from dispatch.workspaces.containers.confinement import (
 from dispatch.workspaces.containers.engine import ENGINE_FAILED, PATIENCE, Engine, EngineFacts
 from dispatch.workspaces.containers.labels import RUN, deployment_labels, labels_of, owner_lives
 from dispatch.workspaces.containers.lifeline import KEEPER, Lifeline
-from dispatch.workspaces.containers.program import Container, Program, signal_all
+from dispatch.workspaces.containers.program import Container
 from dispatch.workspaces.processes import Finished
 
 OUTPUT_LIMIT = 16_384
@@ -32,8 +32,6 @@ _PATIENCE = 15.0
 _ROUND = 0.1
 _COLLECTING_PATIENCE = 5.0
 """Seconds for an answer while containers are collected: other housekeeping waits behind it."""
-_KILL_PATIENCE = 5.0
-"""Seconds that a killed command may take to end before its container is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +117,21 @@ class ContainerOrchestrator:
         After `timeout` seconds everything of that user in the container is killed and the code is None; the container
         goes on, unless that does not end the command. A program that the image does not have has the code 127 or 126.
         """
-        command = _Command(running.container, argv, env or {}, keep)
-        command.start()
-        command.join(timeout)
-        in_time = not command.is_alive()
-        if not in_time:
-            self._kill(running, command)
-        return command.finished(in_time)
+        tail = bytearray()
 
-    def _kill(self, running: RunningContainer, command: Thread) -> None:
-        """Kill the agent's user's processes until the command has ended, which may just be about to start."""
-        give_up_at = time.monotonic() + _KILL_PATIENCE
-        with self._engine(running.container.engine) as engine:
-            while command.is_alive() and time.monotonic() < give_up_at:
-                signal_all(engine, running.container, "KILL")
-                command.join(_ROUND)
-        if command.is_alive():
-            self.stop(running)
-            command.join(_KILL_PATIENCE)
+        def take(text: bytes) -> None:
+            tail.extend(text)
+            del tail[: max(0, len(tail) - keep)]
+
+        code = run_command(
+            running.container,
+            argv,
+            env or {},
+            timeout=timeout,
+            take=take,
+            end_container=lambda: self.stop(running),
+        )
+        return Finished(code, bytes(tail))
 
     def stop(self, running: RunningContainer) -> None:
         """End a container with all that runs in it, and remove it. Stopping it again does nothing.
@@ -219,36 +214,6 @@ class ContainerOrchestrator:
             yield engine
         finally:
             engine.close()
-
-
-class _Command(Thread):
-    """A command that runs in a container while its caller watches the time."""
-
-    def __init__(self, container: Container, argv: Sequence[str], env: Mapping[str, str], keep: int) -> None:
-        super().__init__(name=f"container-{container.id[:12]}", daemon=True)
-        self._container, self._argv, self._env, self._keep = container, argv, env, keep
-        self._tail = bytearray()
-        self._code: int | None = None
-        self._error: ContainerError | None = None
-
-    def run(self) -> None:
-        try:
-            engine = Engine.open(self._container.engine)
-            try:
-                self._code = Program(engine, self._container, self._argv, self._env).run(self._take)
-            finally:
-                engine.close()
-        except ContainerError as error:
-            self._error = error
-
-    def _take(self, _descriptor: int, text: bytes) -> None:
-        self._tail += text
-        del self._tail[: max(0, len(self._tail) - self._keep)]
-
-    def finished(self, in_time: bool) -> Finished:
-        if self._error is not None and in_time:
-            raise self._error
-        return Finished(self._code if in_time else None, bytes(self._tail))
 
 
 def _is_wanted(labels: Mapping[str, str], keep: Callable[[RunId], bool]) -> bool:

@@ -35,7 +35,12 @@ class Program:
         self._engine = engine
         self._container_id = container.id
         environment = {"HOME": HOME, **env}
-        self.id = engine.prepare_program(container.id, argv, user=container.user, directory=WORKSPACE, env=environment)
+        try:
+            self.id = engine.prepare_program(
+                container.id, argv, user=container.user, directory=WORKSPACE, env=environment
+            )
+        except ContainerError as error:
+            raise self._explained(error) from error
 
     def run(self, take: Callable[[int, bytes], None]) -> int:
         """Run it to its end and return its exit code; `take` gets what it prints, from descriptor 1 or 2.
@@ -55,15 +60,20 @@ class Program:
         try:
             return self._engine.exit_code(self.id)
         except ContainerError as error:
-            if self._engine.has(self._container_id):
-                raise
-            raise ContainerError(
-                cause=ENDED,
-                problem="The container ended under the program that ran in it",
-                cure="Was it removed by hand, or too small for its first process? Look at the limits of the project.",
-            ) from error
+            raise self._explained(error) from error
+
+    def _explained(self, error: ContainerError) -> ContainerError:
+        """Return why the engine knows nothing of a program any more, or will not have it."""
+        if self._engine.is_running(self._container_id):
+            return error
+        return ContainerError(
+            cause=ENDED,
+            problem="The container ended under the program that ran in it",
+            cure="Was it removed by hand, or too small for its first process? Look at the limits of the project.",
+        )
 
 
 def signal_all(engine: Engine, container: Container, name: str) -> bool:
     """Send a signal to every process of the agent's user in a container; False when none could be started to do it."""
-    return Program(engine, container, ("sh", "-c", f"kill -{name} -1"), {}).run(lambda _descriptor, _text: None) == 0
+    script = f"kill -{name} -1 || :"
+    return Program(engine, container, ("sh", "-c", script), {}).run(lambda _descriptor, _text: None) == 0

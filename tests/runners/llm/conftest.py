@@ -14,10 +14,12 @@ import pytest
 from dispatch.models.messages import AssignedBead, AssignedProject, Assignment
 from dispatch.settings import ModelLimits, ProviderSettings
 from tests.model_server import ModelServer, serving
+from workers.runners.llm.commands import on_host
 from workers.runners.llm.configuration import ModelRun
 from workers.runners.llm.program import Conversation
 from workers.runners.llm.tools import Toolbox
 from workers.runners.llm.voice import Secret, Voice
+from workers.runners.llm.worktree import Worktree
 
 KEY = "sk-planted-2b7e151628aed2a6"
 
@@ -35,7 +37,9 @@ class Talk:
         self.server = server
         self.workspace = directory / "workspace"
         self.workspace.mkdir()
-        subprocess.run(["git", "init", "--quiet", str(self.workspace)], check=True)
+        self.git_dir = directory / "repository"
+        git = ["git", "init", "--quiet", f"--separate-git-dir={self.git_dir}", str(self.workspace)]
+        subprocess.run(git, check=True)
         self.test_command: tuple[str, ...] = ()
         self.said = io.StringIO()
         server.asked.clear()
@@ -50,7 +54,8 @@ class Talk:
             project=AssignedProject(id="shop", target_branch="main", test_command=self.test_command),
             bead=AssignedBead(id="shop-1", title="A bead"),
         )
-        return Toolbox(assignment, self.voice, {"PATH": "/usr/bin:/bin", **environment}, command_timeout=30.0)
+        run = on_host(self.workspace, {"PATH": "/usr/bin:/bin", **environment})
+        return Toolbox(assignment, self.voice, Worktree(self.workspace), run, command_timeout=30.0)
 
     @property
     def voice(self) -> Voice:

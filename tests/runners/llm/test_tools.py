@@ -1,10 +1,14 @@
 """The tools as the model calls them, at their borders: what the conversation's tests do not come to."""
 
 import subprocess
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from dispatch.loops import result_fingerprint
 from workers.runners.llm.tools import MOST_FOUND, MOST_LISTED
+from workers.runners.llm.worktree import FileRefusal, Worktree
 
 KEY = "sk-planted-2b7e151628aed2a6"
 
@@ -24,12 +28,52 @@ def test_files_that_git_ignores_are_not_listed_and_long_lists_are_cut(talk: Any)
 
 
 def test_a_directory_without_git_is_listed_and_searched_too(talk: Any) -> None:
-    subprocess.run(["rm", "-rf", str(talk.workspace / ".git")], check=True)
+    subprocess.run(["rm", str(talk.workspace / ".git")], check=True)
     (talk.workspace / "a").mkdir()
     (talk.workspace / "a" / "b.txt").write_text("needle\n")
-    tools = talk.toolbox(GIT_CEILING_DIRECTORIES=str(talk.workspace.parent))
+    tools = talk.toolbox()
     assert tools.list_files() == "a/b.txt"
     assert tools.search("need.e") == "a/b.txt:1:needle"
+
+
+def test_git_believes_nothing_that_commands_wrote(talk: Any) -> None:
+    """They make a repository whose configuration starts a program, and links to files outside."""
+    outside = talk.workspace.parent / "outside"
+    outside.mkdir()
+    (outside / "known.txt").write_text("needle of the host\n")
+    witness = outside / "witness"
+    (talk.workspace / "out").mkdir()
+    (talk.workspace / "out" / "known.txt").write_text("hay\n")
+    for command in (["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "Known"]):
+        subprocess.run(["git", *command], cwd=talk.workspace, check=True)
+    tools = talk.toolbox()
+
+    told = tools.run_command(
+        f"""set -e
+        rm -r .git out; mkdir -p evil/objects evil/refs; echo 'ref: refs/heads/x' > evil/HEAD
+        printf '[core]\\n\\trepositoryformatversion = 0\\n\\tfsmonitor = echo >> {witness} #\\n' > evil/config
+        mkdir deep; cp -r evil deep/.git; echo 'gitdir: evil' > .git; echo '* diff=evil filter=evil' > .gitattributes
+        ln -s {outside} out; ln -s {outside}/known.txt link; echo needle > hay.txt; echo needle > deep/hay.txt
+        """
+    )
+
+    assert told == "[exit code 0]\n"
+    listed = tools.list_files().splitlines()
+    assert {"hay.txt", "link"} <= set(listed)
+    assert "out/known.txt" not in listed, "what is known as a file lies behind a link now"
+    assert sorted(tools.search("needle").splitlines()) == ["deep/hay.txt:1:needle", "hay.txt:1:needle"]
+    assert not witness.exists()
+    subprocess.run(["git", "status"], cwd=talk.workspace, check=False, capture_output=True)
+    assert witness.exists(), "it starts its program where it is believed"
+
+
+def test_paths_as_commands_see_them_are_those_of_the_files(talk: Any) -> None:
+    files = Worktree(talk.workspace, Path("/workspace"))
+    files.write("/workspace/a/b.txt", "x")
+    assert (talk.workspace / "a" / "b.txt").read_text() == files.read("a/b.txt") == "x"
+    for path in ("/workspace/../etc/passwd", "/workspace2/a", str(talk.workspace.parent)):
+        with pytest.raises(FileRefusal, match="is outside of the working directory"):
+            files.read(path)
 
 
 def test_what_is_outside_is_refused_by_every_tool(talk: Any) -> None:

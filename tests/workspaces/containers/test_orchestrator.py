@@ -82,6 +82,14 @@ def test_a_command_that_outlasts_its_time_is_killed_and_the_next_one_runs_in_the
     assert b"sleep" not in after.output
 
 
+def test_a_command_ends_with_its_program_though_what_it_leaves_has_its_output_open(
+    orchestrate: Orchestrate, running: RunningContainer
+) -> None:
+    """Engines differ in whether they wait for that: nobody else does."""
+    finished = orchestrate().exec(running, ["sh", "-c", "echo before; sleep 600 & exit 3"], timeout=LIMIT)
+    assert (finished.code, finished.output) == (3, b"before\n")
+
+
 def test_only_the_end_of_the_output_is_kept_and_the_environment_is_what_is_given(
     orchestrate: Orchestrate, running: RunningContainer
 ) -> None:

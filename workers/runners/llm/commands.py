@@ -1,10 +1,10 @@
-"""Commands that the model has run. `execute` is the one place where they begin: it may as well begin them elsewhere."""
+"""Commands that the model has run, as processes of this host; `boxed` has them run in a container instead."""
 
 import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,15 @@ class Executed:
         """Return it in words, with the middle of a long output left out."""
         ended = "it took too long and was ended" if self.code is None else f"exit code {self.code}"
         return f"[{ended}]\n{shortened(self.output)}"
+
+
+Execute = Callable[[Sequence[str], float], Executed]
+"""Runs a command of the model in the working directory, at most so many seconds; nothing of it is left after that."""
+
+
+def on_host(directory: Path, environment: Mapping[str, str]) -> Execute:
+    """Return what runs commands on this host, with this environment."""
+    return lambda argv, timeout: execute(argv, directory, environment, timeout)
 
 
 def execute(argv: Sequence[str], directory: Path, environment: Mapping[str, str], timeout: float) -> Executed:
@@ -61,23 +70,15 @@ def execute(argv: Sequence[str], directory: Path, environment: Mapping[str, str]
     return Executed(code, output.text())
 
 
-class _Output(threading.Thread):
-    """Reads what a command prints, and keeps a bounded part of its beginning and its end."""
+class BothEnds:
+    """A bounded part of what a command prints: its beginning and its end."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        super().__init__(daemon=True, name="output")
-        self._pipe = pipe
+    def __init__(self) -> None:
         self._first = b""
         self._last = b""
         self._left_out = 0
-        self.start()
 
-    def run(self) -> None:
-        with suppress(OSError, ValueError):
-            while data := os.read(self._pipe.fileno(), _CHUNK):
-                self._keep(data)
-
-    def _keep(self, data: bytes) -> None:
+    def take(self, data: bytes) -> None:
         room = MOST_KEPT // 2 - len(self._first)
         self._first += data[:room] if room > 0 else b""
         rest = self._last + (data[room:] if room > 0 else data)
@@ -85,11 +86,29 @@ class _Output(threading.Thread):
         self._last = rest[-(MOST_KEPT // 2) :]
 
     def text(self) -> str:
+        note = f"\n[{self._left_out:,} bytes are left out here]\n".encode() if self._left_out else b""
+        return (self._first + note + self._last).decode("utf-8", "replace")
+
+
+class _Output(threading.Thread):
+    """Reads what a command prints."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        super().__init__(daemon=True, name="output")
+        self._pipe = pipe
+        self._kept = BothEnds()
+        self.start()
+
+    def run(self) -> None:
+        with suppress(OSError, ValueError):
+            while data := os.read(self._pipe.fileno(), _CHUNK):
+                self._kept.take(data)
+
+    def text(self) -> str:
         self.join(_DRAIN)
         if not self.is_alive():
             self._pipe.close()
-        note = f"\n[{self._left_out:,} bytes are left out here]\n".encode() if self._left_out else b""
-        return (self._first + note + self._last).decode("utf-8", "replace")
+        return self._kept.text()
 
 
 def shortened(text: str) -> str:

@@ -15,7 +15,8 @@ class ModelRun(BaseModel):
     `api_key_env` names the variable with the key; empty: none is needed. `usd_per_mtok` are the dollars for a million
     tokens, read and written, `cached_usd_per_mtok` those for a million read from a cache. 0 for a number of tokens: no
     limit of ours.
-    `private_env` are variables that are for the program alone, and not for the commands that it runs.
+    `private_env` are variables that are for the program alone, and not for the commands that it runs. `contained`:
+    those run in a container, of which the program's environment has the order, and never on this host.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,10 +37,17 @@ class ModelRun(BaseModel):
     request_retries: int
     command_timeout: float
     private_env: tuple[str, ...] = ()
+    contained: bool = False
 
     @classmethod
     def of(
-        cls, name: str, provider: ProviderSettings, limits: ModelLimits, private_env: Sequence[str] = ()
+        cls,
+        name: str,
+        provider: ProviderSettings,
+        limits: ModelLimits,
+        private_env: Sequence[str] = (),
+        *,
+        contained: bool = False,
     ) -> "ModelRun":
         cached = provider.cached_usd_per_mtok
         return cls(
@@ -58,4 +66,5 @@ class ModelRun(BaseModel):
             request_retries=limits.request_retries,
             command_timeout=limits.command_timeout.total_seconds(),
             private_env=tuple(private_env),
+            contained=contained,
         )

@@ -9,8 +9,12 @@ from dispatch.providers import key_of
 from dispatch.settings import ModelLimits, ProviderSettings
 from workers.runners.base import RunnerContext
 from workers.runners.command import CommandRunner
+from workers.runners.container_order import ORDER_VARIABLE, Order
+from workers.runners.environment import NO_VARIABLES
+from workers.runners.launching import Containment
 from workers.runners.llm.configuration import ModelRun
 from workers.runners.run_files import write_model_run
+from workers.runners.verdict import outcome_before_start
 
 PROGRAM = "workers.runners.llm"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -23,6 +27,9 @@ class LlmRunner:
 
     The key goes from the worker's environment into the program's, and into no file and no argument. The program is
     isolated from the directory that it works in: nothing there is imported.
+
+    With a `containment` the program still works here, where the endpoint is and the key, and every command of the model
+    runs in a container; those get of `pass_env` what the container does not have itself, and never the key.
     """
 
     def __init__(
@@ -32,13 +39,17 @@ class LlmRunner:
         limits: ModelLimits,
         env: Mapping[str, str] | None = None,
         pass_env: Sequence[str] = (),
+        *,
+        containment: Containment | None = None,
     ) -> None:
         self._provider = provider
         key = [provider.api_key_env] if provider.api_key_env else []
         private = [variable for variable in (*key, *WAY_OUT) if variable not in pass_env]
-        self._run = ModelRun.of(name, provider, limits, private)
+        self._run = ModelRun.of(name, provider, limits, private, contained=containment is not None)
         self._env = dict(env or {})
         self._pass_env = (*pass_env, *private)
+        self._seen_inside = [variable for variable in pass_env if variable not in key]
+        self._containment = containment
 
     def run(self, context: RunnerContext) -> Outcome:
         if key_of(self._provider, os.environ) is None:
@@ -47,6 +58,18 @@ class LlmRunner:
                 summary=f"The variable {self._provider.api_key_env} with the key of {self._run.provider} is not set"
                 " where this worker was started.",
             )
+        if self._containment is None:
+            return self._work(context, NO_VARIABLES)
+        early = outcome_before_start(context)
+        if early is not None:
+            return early
+        with self._containment.stage(context, (), None, self._seen_inside) as stage:
+            if isinstance(stage, Failed):
+                return stage
+            order = Order(stage.container, stage.environment, stage.trouble)
+            return stage.explain(self._work(context, {ORDER_VARIABLE: order.written()}))
+
+    def _work(self, context: RunnerContext, variables: Mapping[str, str]) -> Outcome:
         told = write_model_run(context, self._run.model_dump_json())
         argv = [sys.executable, "-I", "-m", PROGRAM, str(told)]
-        return CommandRunner(argv, self._env, self._pass_env).run(context)
+        return CommandRunner(argv, self._env, self._pass_env).run(context, variables=variables)

@@ -2,15 +2,17 @@
 
 import os
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from dispatch.errors import ContainerError
 from dispatch.loops import result_fingerprint
 from dispatch.models.messages import Assignment
-from workers.runners.llm.commands import Executed, execute
+from dispatch.workspaces.git import Git
+from workers.runners.llm.commands import Execute, Executed, execute
 from workers.runners.llm.voice import Voice
 from workers.runners.llm.worktree import FileRefusal, Worktree
 
@@ -18,6 +20,7 @@ MOST_LISTED: Final = 500
 MOST_FOUND: Final = 100
 _LONGEST_MATCH: Final = 300
 _SEARCH_SECONDS: Final = 30.0
+_NO_REPOSITORY: Final = Path(os.devnull)
 
 FilePath = Annotated[str, Field(description="Path of a file, relative to the working directory.")]
 Directory = Annotated[str, Field(description="Path of a directory, relative to the working directory.")]
@@ -26,16 +29,17 @@ Directory = Annotated[str, Field(description="Path of a directory, relative to t
 class Toolbox:
     """The tools of one run. They take turns, and none raises for what the model does: it is told what went wrong.
 
-    `environment` is what commands get: nothing in it may be secret. `command_timeout` is in seconds.
+    Files are reached on this host; `run` is what runs the model's commands, each at most `command_timeout` seconds.
+    When that raises ContainerError, the call is the last one: dispatch is told of it, and the error passes through.
     """
 
     def __init__(
-        self, assignment: Assignment, voice: Voice, environment: Mapping[str, str], command_timeout: float
+        self, assignment: Assignment, voice: Voice, files: Worktree, run: Execute, command_timeout: float
     ) -> None:
         self._assignment = assignment
         self._voice = voice
-        self._files = Worktree(assignment.workspace)
-        self._environment = environment
+        self._files = files
+        self._execute = run
         self._timeout = command_timeout
 
     def functions(self) -> list[Callable[..., str]]:
@@ -58,9 +62,13 @@ class Toolbox:
 
     def _list(self, directory: str) -> str:
         below = str(self._files.relative(directory))
-        listed = self._git("ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", below)
-        if listed.code == 0:
-            names = [name for name in listed.output.split("\0") if name and os.path.lexists(self._files.root / name)]
+        git_dir = self._files.git_dir
+        if git_dir is not None:
+            options = ("--cached", "--others", "--exclude-standard", "-z", "--", below)
+            listed = self._git(git_dir, "ls-files", *options)
+            if listed.code != 0:
+                raise FileRefusal(listed.output.strip()[:_LONGEST_MATCH] or "listing them took too long")
+            names = self._files.present(name for name in listed.output.split("\0") if name)
         else:
             names = self._walk(below)
         if not names:
@@ -69,7 +77,7 @@ class Toolbox:
         return "\n".join(names[:MOST_LISTED]) + more
 
     def _walk(self, below: str) -> list[str]:
-        """List files where the working directory is no git repository."""
+        """List files where the working directory is no worktree of a repository."""
         found = []
         for directory, names, files in os.walk(self._files.root / below):
             names[:] = sorted(name for name in names if name != ".git")
@@ -94,10 +102,8 @@ class Toolbox:
 
     def _search(self, pattern: str, directory: str) -> str:
         below = str(self._files.relative(directory))
-        options = ("--no-color", "-n", "-I", "--untracked", "-P", "-e", pattern, "--", below)
-        found = self._git("grep", *options)
-        if found.code == 128 and "repository" in found.output:
-            found = self._git("grep", "--no-index", *(option for option in options if option != "--untracked"))
+        options = ("--no-index", "--exclude-standard", "--no-color", "-n", "-I", "-P", "-e", pattern, "--", below)
+        found = self._git(_NO_REPOSITORY, "grep", *options)
         if found.code == 1 and not found.output:
             return "Nothing matches."
         if found.code != 0:
@@ -106,8 +112,11 @@ class Toolbox:
         more = f"\n[{len(lines) - MOST_FOUND} more lines match]" if len(lines) > MOST_FOUND else ""
         return "\n".join(lines[:MOST_FOUND]) + more
 
-    def _git(self, *arguments: str) -> Executed:
-        return execute(("git", *arguments), self._files.root, self._environment, _SEARCH_SECONDS)
+    def _git(self, git_dir: Path, *arguments: str) -> Executed:
+        """Run git on this host with a repository that was chosen before: it believes no `.git` that lies here."""
+        root = self._files.root
+        git = Git(root, git_dir=git_dir, work_tree=None if git_dir == _NO_REPOSITORY else root, whole_tree=True)
+        return execute(git.argv(arguments), root, git.environment(), _SEARCH_SECONDS)
 
     def write_file(self, path: FilePath, content: Annotated[str, Field(description="The whole file.")]) -> str:
         """Write a file, new or in place of the old one. Directories are made."""
@@ -138,7 +147,7 @@ class Toolbox:
 
         Nothing that it starts goes on after it.
         """
-        argv = ["/bin/sh", "-c", command] if isinstance(command, str) else command
+        argv = ["sh", "-c", command] if isinstance(command, str) else command
         line = command if isinstance(command, str) else shlex.join(command)
         if not argv or not argv[0] or not line.strip():
             return self._act("command", {"command": line}, lambda: _refuse("the command is empty"))
@@ -150,7 +159,7 @@ class Toolbox:
         return self._act("test", {"command": shlex.join(command)}, lambda: self._run(command, self._timeout))
 
     def _run(self, argv: Sequence[str], timeout: float) -> str:
-        return execute(argv, self._files.root, self._environment, min(timeout, self._timeout)).told()
+        return self._execute(argv, min(timeout, self._timeout)).told()
 
     def file_bead(
         self,
@@ -190,6 +199,12 @@ class Toolbox:
             told = result = f"Error: {refused}."
         except OSError as error:
             told = result = f"Error: {error.strerror or error}."
+        except ContainerError as error:
+            self._tell(kind, data, f"Error: {error}", str(error))
+            raise
+        return self._tell(kind, data, told, result)
+
+    def _tell(self, kind: str, data: dict[str, Any], told: str, result: str) -> str:
         told = self._voice.hide(told)
         # A file may be larger than a line of the agent's output: the fingerprint is what the worker would make of it.
         self._voice.say("action", action_type=kind, action_data=data, result_hash=result_fingerprint(result))

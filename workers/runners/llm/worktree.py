@@ -2,12 +2,14 @@
 
 A path is resolved first, so that links within the worktree work, and what is outside is refused. Then it is opened step
 by step from the root's own descriptor, without following any link: one that was put there meanwhile leads nowhere.
+What is made belongs to whoever the worktree belongs to: that may be the user of a container.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -25,22 +27,33 @@ class FileRefusal(Exception):
 
 
 class Worktree:
-    """The files below one directory."""
+    """The files below one directory, which commands may see at another place, `seen`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, seen: Path | None = None) -> None:
         self.root = Path(os.path.realpath(root))
+        self._seen = seen or self.root
+        self.git_dir = _find_git_dir(self.root)
+        found = self.root.stat()
+        self._owner = None if found.st_uid == os.geteuid() else (found.st_uid, found.st_gid)
 
     def relative(self, path: str) -> Path:
         """Return where a path leads, relative to the worktree. Raises `FileRefusal` for what is not inside it."""
         if "\0" in path:
             raise FileRefusal("a path cannot hold a NUL character")
-        real = Path(os.path.realpath(self.root / path))
+        wanted = os.path.relpath(path, self._seen) if Path(path).is_relative_to(self._seen) else path
+        real = Path(os.path.realpath(self.root / wanted))
         if real != self.root and self.root not in real.parents:
             raise FileRefusal(f"{path} is outside of the working directory; only files inside of it can be had")
         found = real.relative_to(self.root)
         if any(part.lower() == _GIT for part in found.parts):
             raise FileRefusal(f"{path} belongs to git; use git commands to look at the history")
         return found
+
+    def present(self, names: Iterable[str]) -> list[str]:
+        """Return those of these relative paths where something is, and that lead through no link."""
+        is_plain = cache(lambda directory: os.path.realpath(directory) == directory)
+        paths = ((name, os.path.join(self.root, name)) for name in names)  # noqa: PTH118 - of every file
+        return [name for name, path in paths if is_plain(os.path.dirname(path)) and os.path.lexists(path)]  # noqa: PTH120
 
     def read(self, path: str) -> str:
         """Return the text of a file. Raises `FileRefusal` for one that is no text, or too large."""
@@ -113,6 +126,8 @@ class Worktree:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FileRefusal(f"{path} is a directory, or no plain file")
+            if make:
+                self._hand_over(descriptor)
             yield descriptor
         finally:
             os.close(descriptor)
@@ -121,20 +136,42 @@ class Worktree:
         """Return a descriptor of a directory below the root. Raises OSError."""
         descriptor = os.open(self.root, _STEP)
         for part in relative.parts:
-            if make:
-                try:
-                    os.mkdir(part, 0o777, dir_fd=descriptor)
-                except FileExistsError:
-                    pass
-                except OSError:
-                    os.close(descriptor)
-                    raise
             try:
+                is_new = make and _make(part, descriptor)
                 below = os.open(part, _STEP, dir_fd=descriptor)
             finally:
                 os.close(descriptor)
             descriptor = below
+            if is_new:
+                self._hand_over(descriptor)
         return descriptor
+
+    def _hand_over(self, descriptor: int) -> None:
+        if self._owner is not None:
+            os.fchown(descriptor, *self._owner)
+
+
+def _make(name: str, directory: int) -> bool:
+    """Make a directory below an open one; return whether it is new. Raises OSError."""
+    try:
+        os.mkdir(name, 0o777, dir_fd=directory)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _find_git_dir(root: Path) -> Path | None:
+    """Return where git keeps what belongs to a worktree, if that is not in the worktree itself.
+
+    It is asked before anything ran there: later the file that says it may say anything.
+    """
+    try:
+        told = (root / _GIT).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return None
+    kind, _, place = told.rstrip("\n").partition(": ")
+    found = Path(os.path.realpath(root / place))
+    return found if kind == "gitdir" and found.is_dir() and not found.is_relative_to(root) else None
 
 
 def _read_all(descriptor: int) -> bytes:
