@@ -13,6 +13,8 @@ from dispatch.wiring import System
 from workers.disk import disk_trouble
 from workers.process import Identity
 
+_FIRST_INTERVAL = 1.0
+"""Seconds between two beats until the database could be opened, as while it recovers from a crash."""
 _LISTEN_AGAIN = 5.0
 """Seconds after which a worker that lost the session on which it is called opens another one."""
 
@@ -34,6 +36,7 @@ class Membership:
         self._identity = identity
         self._describe = describe
         self._is_registered = False
+        self._interval = _FIRST_INTERVAL
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="dispatch-membership", daemon=True)
         self._listener: threading.Thread | None = None
@@ -73,8 +76,7 @@ class Membership:
         self._try(self._leave)
 
     def _keep(self) -> None:
-        interval = self._system().settings.dispatch.heartbeat.total_seconds()
-        while not self._ended.wait(interval):
+        while not self._ended.wait(self._interval):
             self._try(self._beat)
 
     def _listen(self) -> None:
@@ -99,6 +101,7 @@ class Membership:
             self._calls = calls
 
     def _beat(self) -> None:
+        self._interval = self._system().settings.dispatch.heartbeat.total_seconds()
         if not self._is_registered:
             self._register()
         elif not self._heartbeat() and not self._identity.stopping:

@@ -238,6 +238,7 @@ def test_nothing_outlives_a_killed_up_and_down_ends_the_next_one(deployment: Dep
 
 
 @pytest.mark.timeout(170)
+@pytest.mark.slow
 def test_a_killed_keeper_is_replaced_and_starts_what_died_meanwhile_again(deployment: Deployment) -> None:
     with deployment.up() as up:
         up.says("worker agents is ready")

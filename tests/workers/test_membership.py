@@ -63,6 +63,28 @@ def test_it_heartbeats(shop: Any, identity: Identity, membership: Membership) ->
     until(lambda: seen() > first)
 
 
+def test_a_database_that_cannot_even_be_opened_is_tried_again(
+    shop: Any, identity: Identity, away: Callable[[], Exception]
+) -> None:
+    """As while PostgreSQL recovers: the wired system of the process itself is not to be had yet."""
+    asked = []
+
+    def system() -> Any:
+        asked.append(1)
+        if len(asked) < 4:
+            raise away()
+        return shop.system
+
+    membership = Membership(
+        system, identity, lambda found: describe_worker(found, "two@here", ("role.dev",), 1, "prefork")
+    )
+    membership.begin()
+    try:
+        until(lambda: "two@here" in nodes(shop))
+    finally:
+        membership.end()
+
+
 def test_a_database_that_is_away_at_the_start_is_tried_again(
     shop: Any, membership: Membership, monkeypatch: pytest.MonkeyPatch, away: Callable[[], Exception]
 ) -> None:
