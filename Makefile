@@ -36,7 +36,7 @@ endif
 test: $(INSTALLED) ## run the tests (PYTEST_ARGS="tests/settings -q" to choose)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-slow: $(INSTALLED) ## run the tests that `test` leaves out: every benchmark in short, real agent programs out of npm
+slow: $(INSTALLED) ## run the tests that `test` leaves out: RabbitMQ, TLS, each benchmark in short, agent programs out of npm
 	$(BIN)/python -m pytest $(PYTEST_ARGS) -m slow
 
 chaos: $(INSTALLED) ## kill everything at random for about 5 minutes while beads are done (SEED=1 BEADS=300 KILLS=60)

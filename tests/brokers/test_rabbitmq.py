@@ -21,7 +21,7 @@ from tests.walk.conftest import STORY
 
 ROLE = "backend-engineer"
 UNKNOWN = 20
-pytestmark = pytest.mark.xdist_group("rabbitmq")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rabbitmq")]
 
 
 @pytest.fixture(scope="module")

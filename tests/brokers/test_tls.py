@@ -16,7 +16,7 @@ from tests.brokers.valkey import PrivateValkey
 ROLE = "backend-engineer"
 PASSWORD = "the-password-of-the-test"
 WRONG = "not-the-password"
-pytestmark = pytest.mark.xdist_group("tls")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tls")]
 
 Address = Callable[..., str]
 
