@@ -171,6 +171,7 @@ def test_where_the_agent_runs_is_noted_later_when_the_database_is_away_at_its_st
     helper.start()
     run = execute(shop, does)
     helper.join()
+    assert noted.is_set(), "the report said it as well, too late for whoever looks meanwhile"
     assert run.outcome == Completed()
     assert run.process_group is not None
 
