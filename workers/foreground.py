@@ -17,7 +17,7 @@ from dispatch.models.states import BeadStatus
 from dispatch.routing import bead_timeout, role_of_persona
 from dispatch.settings import Landing, Settings, normal_name
 from dispatch.wiring import System
-from workers.host_keeping import HostKeeper
+from workers.host_keeping import END_PATIENCE, host_keeper
 from workers.local_worker import LocalWorker
 
 
@@ -129,11 +129,11 @@ def serve_locally(system: System, *, roles: Sequence[str], agents: int, stop: th
 
     Raises what the database raises when it is away at the start; later it is tried again.
     """
-    keeper = HostKeeper(lambda: system, at_once=True)
+    keeper = host_keeper(lambda: system, at_once=True)
     keeper.begin()
     try:
         while not stop.is_set():
             with LocalWorker(system, roles=roles, agents=agents, serves=True) as worker:
                 worker.serve(stop)
     finally:
-        keeper.end()
+        keeper.end(END_PATIENCE)

@@ -4,7 +4,6 @@ Every worker has a thread for it, in its main process, so that it also happens o
 workers with one home, one at a time does it.
 """
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,9 +19,12 @@ from dispatch.workspaces import OpenRepository, local_repository
 from dispatch.workspaces.file_lock import locked
 from dispatch.workspaces.packing import pack
 from workers.collecting import collect_worktrees
+from workers.rounds import Rounds
 from workers.run_directories import collect_run_directories
 
 EVERY = timedelta(minutes=5)
+END_PATIENCE = 5.0
+"""Seconds that a worker that ends waits for what is under way, which can be interrupted at any point."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,31 +70,15 @@ def _pack(path: Path) -> None:
         log.warning("a repository was not packed", path=str(path), cause=str(error))
 
 
-class HostKeeper:
-    """A thread that keeps house for as long as its worker lives. The first time is at once when agents work here."""
+def host_keeper(system: Callable[[], System], *, at_once: bool) -> Rounds:
+    """Return what keeps this host for as long as its worker lives. The first time is at once when agents work here."""
 
-    def __init__(self, system: Callable[[], System], *, at_once: bool) -> None:
-        self._system = system
-        self._at_once = at_once
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="dispatch-housekeeping", daemon=True)
+    def keep(*, at_once: bool) -> None:
+        keep_host(system(), now=time.time(), at_once=at_once)
 
-    def begin(self) -> None:
-        self._thread.start()
-
-    def end(self, patience: float = 5.0) -> None:
-        """Begin nothing more, and wait so many seconds for what is under way; it can be interrupted at any point."""
-        self._ended.set()
-        self._thread.join(patience)
-
-    def _keep(self) -> None:
-        if self._at_once:
-            self._do(at_once=True)
-        while not self._ended.wait(EVERY.total_seconds()):
-            self._do(at_once=False)
-
-    def _do(self, *, at_once: bool) -> None:
-        try:
-            keep_host(self._system(), now=time.time(), at_once=at_once)
-        except Exception as error:  # noqa: BLE001 - it must not keep the worker from its work; it is tried again
-            log.warning("housekeeping left something behind", cause=repr(error))
+    return Rounds(
+        "dispatch-host-keeping",
+        lambda: keep(at_once=False),
+        every=EVERY.total_seconds(),
+        first=(lambda: keep(at_once=True)) if at_once else None,
+    )

@@ -19,7 +19,7 @@ from dispatch.store import Store
 from dispatch.version import VERSION
 from dispatch.wiring import System, wire
 from workers.execution import RunExecutor
-from workers.housekeeping import Housekeeper
+from workers.housekeeping import housekeeper
 from workers.membership import Membership
 from workers.process import Identity
 from workers.registry import RunnerRegistry
@@ -105,15 +105,15 @@ class LocalWorker:
     def serve(self, stop: threading.Event) -> None:
         """Tick and keep house until told to stop, or until this worker was taken for gone: then make another one."""
         interval = self.system.settings.dispatch.tick_interval.total_seconds()
-        housekeeper = Housekeeper(self.system)
-        housekeeper.begin()
+        keeping = housekeeper(self.system)
+        keeping.begin()
         try:
             while self._identity.incarnation_id == self._within:
                 self._bus.publish_nudge()
                 if stop.wait(interval):
                     return
         finally:
-            housekeeper.end()
+            keeping.end()
 
     def _pass_on(self) -> None:
         """Pass a wish for a tick on, if anybody is there to hear it."""

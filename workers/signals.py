@@ -15,14 +15,15 @@ from dispatch.models.agent import Incarnation
 from dispatch.models.identity import IncarnationId
 from dispatch.models.queues import ROLE_QUEUE_PREFIX
 from dispatch.version import VERSION
-from workers.host_keeping import HostKeeper
+from workers.host_keeping import END_PATIENCE, host_keeper
 from workers.membership import Membership
 from workers.process import deployment, identity, system
+from workers.rounds import Rounds
 
 log = structlog.get_logger(__name__)
 
 _members: list[Membership] = []
-_keepers: list[HostKeeper] = []
+_keepers: list[Rounds] = []
 
 
 @signals.worker_init.connect
@@ -55,7 +56,7 @@ def join(sender: Any, **_: Any) -> None:
     membership.begin()
     atexit.register(leave_at_exit, os.getpid())
     # What the runs of a worker that died here left is collected at once, where agents work.
-    keeper = HostKeeper(system, at_once=bool(describe(identity.incarnation_id).agents))
+    keeper = host_keeper(system, at_once=bool(describe(identity.incarnation_id).agents))
     _keepers.append(keeper)
     keeper.begin()
 
@@ -91,7 +92,7 @@ def leave(**_: Any) -> None:
     for membership in _members:
         membership.end()
     for keeper in _keepers:
-        keeper.end()
+        keeper.end(END_PATIENCE)
 
 
 def leave_at_exit(worker_pid: int) -> None:

@@ -21,7 +21,7 @@ from dispatch.workspaces.packing import pack
 from workers import disk
 from workers.collecting import collect_worktrees
 from workers.execution import RunExecutor, StartRefusedError
-from workers.host_keeping import HostKeeper, keep_host
+from workers.host_keeping import host_keeper, keep_host
 from workers.registry import RunnerRegistry
 from workers.run_directories import collect_run_directories
 
@@ -137,7 +137,7 @@ def test_a_worker_keeps_house_from_its_start_and_a_fault_does_not_end_it(shop: A
         asked.append(2)
         raise ArithmeticError
 
-    keepers = [HostKeeper(system, at_once=True), HostKeeper(broken, at_once=True), HostKeeper(broken, at_once=False)]
+    keepers = [host_keeper(system, at_once=True), host_keeper(broken, at_once=True), host_keeper(broken, at_once=False)]
     for keeper in keepers:
         keeper.begin()
     for keeper in keepers:
