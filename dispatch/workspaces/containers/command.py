@@ -14,6 +14,11 @@ _LOOK = 0.5
 """Seconds between two looks whether a command has ended while something that it left holds its output open."""
 _KILL_PATIENCE = 5.0
 """Seconds that killed processes may take to end before their container is ended."""
+_ROOM_TO_KILL = 32
+"""Processes and threads that a full container may have beyond its limit while what fills it is killed.
+
+The runtime needs some ten to start a program, and those count.
+"""
 
 
 def run_command(
@@ -37,7 +42,7 @@ def run_command(
         in_time = command.ends_within(timeout, engine)
         give_up_at = time.monotonic() + _KILL_PATIENCE
         while command.is_alive() and time.monotonic() < give_up_at:  # it may just be about to start
-            signal_all(engine, container, "KILL")
+            _kill_all(engine, container)
             command.join(_ROUND)
     if command.is_alive():
         end_container()
@@ -47,9 +52,9 @@ def run_command(
 
 def end_all(container: Container) -> None:
     """Kill everything of the agent's user in a container. Raises ContainerError when that cannot be made sure of."""
-    give_up_at = time.monotonic() + _KILL_PATIENCE
     with closing(Engine.open(container.engine)) as engine:
-        while not signal_all(engine, container, "KILL"):  # what is to be killed may be quicker, and kill the killer
+        give_up_at = time.monotonic() + _KILL_PATIENCE
+        while not _kill_all(engine, container):  # what is to be killed may be quicker, and kill the killer
             if time.monotonic() > give_up_at:
                 raise ContainerError(
                     cause=ENDED,
@@ -57,6 +62,28 @@ def end_all(container: Container) -> None:
                     cure="Does it start processes without end? Look at pids of the project.",
                 )
             time.sleep(_ROUND)
+
+
+def _kill_all(engine: Engine, container: Container) -> bool:
+    """Kill everything of the agent's user, once; False when no process could be started to do it.
+
+    That is so where the container has as many processes as it may, and nothing that fills it ends by itself: then it
+    is given room for one more program, as long as that takes.
+    """
+    if signal_all(engine, container, "KILL"):
+        return True
+    try:
+        limit = engine.process_limit(container.id)
+        if not limit:
+            return False
+        engine.limit_processes(container.id, limit + _ROOM_TO_KILL)
+    except ContainerError:  # the container has ended, or this engine cannot: the next try tells
+        return False
+    try:
+        return signal_all(engine, container, "KILL")
+    finally:
+        with suppress(ContainerError):  # it has ended meanwhile
+            engine.limit_processes(container.id, limit)
 
 
 class _Command(Thread):

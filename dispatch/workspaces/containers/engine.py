@@ -208,6 +208,23 @@ class Engine:
         code = told["ExitCode"]
         return None if told["Running"] or code is None else int(code)
 
+    def process_limit(self, container_id: str) -> int:
+        """Return how many processes and threads a container may have at once; 0 when that is not limited."""
+        with _translated(self.address):
+            told = self._api.inspect_container(container_id)
+        return max(0, int(told["HostConfig"].get("PidsLimit") or 0))
+
+    def limit_processes(self, container_id: str, limit: int) -> None:
+        """Let a running container have another number of processes and threads at once."""
+        version = self._greeting.podman_version
+        with _translated(self.address):
+            wanted: Mapping[str, Any]
+            if version:  # Podman 4 has only its own call for it
+                call, wanted = f"v{version}/libpod/containers/{container_id}/update", {"pids": {"limit": limit}}
+            else:
+                call, wanted = f"v{self._greeting.api_version}/containers/{container_id}/update", {"PidsLimit": limit}
+            self._api.post(f"{self._api.base_url}/{call}", json=wanted, timeout=PATIENCE).raise_for_status()
+
     def labelled(self, labels: Mapping[str, str]) -> list[Found]:
         """Return the containers, running or not, that carry all of these labels."""
         return self._find({"label": [f"{name}={value}" for name, value in labels.items()]})

@@ -43,11 +43,15 @@ def container(podman: Podman, stage: Any, tmp_path: Path) -> Iterator[Container]
 def test_what_fills_its_container_with_processes_is_killed_with_its_command(
     container: Container, tmp_path: Path
 ) -> None:
-    filling = "i=0; (while [ $i -lt 100 ]; do sleep 300 & i=$((i + 1)); done) > /dev/null 2>&1"
+    """The shell ends where it cannot start one more, and leaves no room for a program of ours either."""
+    filling = "exec > /dev/null 2>&1; while :; do sleep 300 & done"
+    limit = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/pids/pids.max 2> /dev/null"
     with boxed(Order(container, {"PATH": "/bin"}, tmp_path / "trouble")) as execute:
         execute(["sh", "-c", filling], PATIENCE)
         told = execute(["ps", "-o", "args"], PATIENCE)
-    assert "sleep 300" not in told.output
+        assert told.code == 0
+        assert "sleep 300" not in told.output
+        assert execute(["sh", "-c", limit], PATIENCE).output.split() == ["24"]
 
 
 def test_it_ends_with_its_guard_and_its_container_with_it(
