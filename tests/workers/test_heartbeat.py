@@ -126,9 +126,57 @@ def test_it_lengthens_the_lease_in_the_database_and_ends_with_the_run(shop: Any,
         time.sleep(0.01)
     heartbeat.end()
     last = shop.run(started.run.id).lease_until
-    assert "heartbeat" not in " ".join(thread.name for thread in threading.enumerate())
+    heartbeat.look()
     assert shop.run(started.run.id).lease_until == last
     assert not control.abandoned
+
+
+def test_one_thread_serves_runs_that_follow_each_other_and_ends_when_there_are_none(control: RunControl) -> None:
+    renewed, own_rhythm = Renewal(stop_reason=None), 0.03
+    first, second, third = (beating(Answers(renewed), control, interval=own_rhythm) for _ in range(3))
+    before = heartbeats()
+    first.start()
+    second.start()
+    used = heartbeats() - before
+    assert len(used) == 2
+    first.end()
+    third.start()
+    assert heartbeats() - before == used
+    second.end()
+    third.end()
+    for thread in used:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def heartbeats() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "heartbeat"}
+
+
+def test_its_end_waits_for_a_renewal_that_is_under_way(control: RunControl, watcher: Watcher) -> None:
+    """What that says comes too late to mean anything: the outcome may have taken the token with it."""
+    under_way, may_go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        def renew(self, *_: object) -> None:
+            under_way.set()
+            assert may_go_on.wait(PATIENCE)
+
+    heartbeat = beating(Slow(), control)
+    with control.attached(watcher):
+        heartbeat.start()
+        assert under_way.wait(PATIENCE)
+        ending = threading.Thread(target=heartbeat.end)
+        ending.start()
+        deadline = time.monotonic() + PATIENCE
+        while not heartbeat._ended:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert ending.is_alive()
+        may_go_on.set()
+        ending.join(PATIENCE)
+    assert not ending.is_alive()
+    assert not watcher.killed.is_set()
 
 
 def test_each_renewal_feeds_the_guard_even_when_something_else_cannot_be_written(
