@@ -11,7 +11,14 @@ from dispatch.ports import Clock, MessageBus
 from dispatch.results import DecisionEscalator, ResultHandler, WorkflowEngine
 from dispatch.settings import Settings, load_settings
 from dispatch.store import Store, make_engine, require_current, upgrade
-from dispatch.workspaces import ContainerOrchestrator, Repository, RepositoryCheck, WorktreeManager, find_repository
+from dispatch.workspaces import (
+    ContainerOrchestrator,
+    Repository,
+    RepositoryCheck,
+    ScratchSpaces,
+    WorktreeManager,
+    find_repository,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ class System:
     workflows: WorkflowEngine
     tick: Tick
     worktrees: WorktreeManager
+    scratch: ScratchSpaces
     containers: ContainerOrchestrator
     lessons: LessonsProvider
 
@@ -137,6 +145,7 @@ def wire(settings: Settings, store: Store, bus: MessageBus, *, goes_on: bool = F
         workflows=workflows,
         tick=tick,
         worktrees=worktrees,
+        scratch=ScratchSpaces(worktrees_directory(settings)),
         containers=containers,
         lessons=LessonsProvider(store, settings),
     )

@@ -17,7 +17,7 @@ from dispatch.models.run import Run
 from dispatch.settings import Workspace
 from dispatch.store import StartedRun
 from dispatch.wiring import System
-from dispatch.workspaces import commits_of_work, drop_scratch, find_repository, make_scratch
+from dispatch.workspaces import commits_of_work, find_repository
 from workers.assignment import make_assignment
 from workers.conversing import Conversation
 from workers.follow_ups import FollowUpTaker
@@ -118,7 +118,7 @@ class Attempt:
         base = self._run.base_sha or (previous.base_sha if self._left is not None and previous is not None else None)
         self._run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if kind is Workspace.EMPTY:
-            self._workspace, self._base_sha = make_scratch(self._system.worktrees_directory, self._run.id), base
+            self._workspace, self._base_sha = self._system.scratch.make(self._run.id), base
             return
         needs = [other.head_sha for other in self.started.dependencies if other.head_sha is not None]
         run = replace(self._run, base_sha=self._left or self._run.base_sha)
@@ -313,7 +313,7 @@ class Attempt:
         """Remove the workspace; a worktree that cannot be removed now is collected by housekeeping."""
         try:
             if self._kind is Workspace.EMPTY:
-                drop_scratch(self._system.worktrees_directory, self._run.id)
+                self._system.scratch.drop(self._run.id)
             else:
                 self._system.worktrees.remove(self._run)
         except Exception as error:  # noqa: BLE001 - the run is reported; its result must reach whoever waits

@@ -10,7 +10,7 @@ from dispatch.models.identity import RunId
 from dispatch.models.run import Run
 from dispatch.models.states import OPEN_RUN_STATES, BeadStatus
 from dispatch.wiring import System
-from dispatch.workspaces import Fate, collect_scratch
+from dispatch.workspaces import Fate
 from workers.settling import follow_branch
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ def collect_worktrees(system: System) -> int:
         return run is not None and run.state in OPEN_RUN_STATES
 
     _collect_containers(system, keep)
-    scratch = collect_scratch(system.worktrees_directory, keep)
+    scratch = system.scratch.collect(keep)
     return len(system.worktrees.collect(keep, lambda run_id, commit: fate_of(system, run_id, commit))) + len(scratch)
 
 

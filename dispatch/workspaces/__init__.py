@@ -9,7 +9,7 @@ from dispatch.workspaces.landing import land
 from dispatch.workspaces.places import find_repository, landing_of, local_repository, works_in_clone
 from dispatch.workspaces.proposing import propose
 from dispatch.workspaces.repository import OpenRepository, Repository, Upstream
-from dispatch.workspaces.scratch import collect_scratch, drop_scratch, make_scratch
+from dispatch.workspaces.scratch import ScratchSpaces
 from dispatch.workspaces.soundness import RepositoryCheck
 from dispatch.workspaces.testing import Tests
 from dispatch.workspaces.worktrees import Fate, Worktree, WorktreeManager
@@ -23,21 +23,19 @@ __all__ = [
     "Repository",
     "RepositoryCheck",
     "RunningContainer",
+    "ScratchSpaces",
     "Tests",
     "Upstream",
     "Worktree",
     "WorktreeManager",
     "announce",
     "branch_name",
-    "collect_scratch",
     "commits_of_work",
-    "drop_scratch",
     "find_repository",
     "ignore_home",
     "land",
     "landing_of",
     "local_repository",
-    "make_scratch",
     "propose",
     "works_in_clone",
 ]

@@ -25,7 +25,7 @@ from dispatch.models.states import RunState, StopReason
 from dispatch.settings import Workspace
 from dispatch.store.projects import ProjectRecords
 from dispatch.store.running import RunningRecords
-from dispatch.workspaces import WorktreeManager, make_scratch
+from dispatch.workspaces import WorktreeManager
 from workers.attempt import Attempt
 from workers.collecting import collect_worktrees
 from workers.execution import RunExecutor, StartRefusedError
@@ -461,7 +461,7 @@ def test_a_run_without_a_worktree_keeps_the_work_that_a_dead_attempt_with_one_le
 
 def test_what_a_dead_worker_left_in_an_empty_directory_is_collected(shop: Any) -> None:
     run_id = RunId(uuid7())
-    path = make_scratch(shop.system.worktrees_directory, run_id)
+    path = shop.system.scratch.make(run_id)
     attempt = Attempt(shop.system, shop.started(shop.add("a")))
     attempt.prepare(Workspace.EMPTY)
     assert collect_worktrees(shop.system) == 1
