@@ -43,8 +43,7 @@ SELECT :at, :kind, project_id, id, CAST(:run AS uuid), :told FROM moved
 RETURNING id
 """
 )
-_LOCK_BEAD = written(
-    f"""
+LOCKED_BEAD = f"""
 SELECT beads.*, {NOW} AS moment, EXISTS (
     SELECT FROM dependencies WHERE project_id = :project AND (issue_id = :bead OR depends_on_id = :bead)
 ) AS has_edges, EXISTS (
@@ -53,7 +52,8 @@ SELECT beads.*, {NOW} AS moment, EXISTS (
 FROM beads WHERE project_id = :project AND id = :bead
 FOR UPDATE OF beads
 """
-)
+"""Locks a bead, for `project` and `bead`, and gives what `lock_bead` returns; also as a part of another statement."""
+_LOCK_BEAD = written(LOCKED_BEAD)
 
 
 def lock_bead(tx: Transaction, key: BeadKey) -> Any:
@@ -69,29 +69,29 @@ def apply_effect(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None)
 
     A bead that somebody moved stays as it is.
     """
-    bead = records.bead(row)
+    key = BeadKey.of(row.project_id, row.id)
     if effect.error is not None and run is not None:
         history.add_error(tx, run, effect.error)
     closes = BEAD_MOVES[effect.event].target == BeadStatus.CLOSED
     if not _move(tx, row, effect, run, closes):
         history.add_event(
-            tx, "bead.kept", bead=bead.key, run_id=run.id if run else None, status=bead.status, wanted=effect.event
+            tx, "bead.kept", bead=key, run_id=run.id if run else None, status=row.status, wanted=effect.event
         )
         return ()
     if effect.overcame and run is not None:
-        lessons.record_overcome(tx, bead, run)
+        lessons.record_overcome(tx, records.bead(row), run)
     if effect.workflow is not None and row.node:
         workflows.apply(tx, row, effect.workflow, effect.escalation)
     elif effect.escalation is not None:
-        asking.open_decision(tx, bead, effect.escalation)
+        asking.open_decision(tx, records.bead(row), effect.escalation)
     if closes and row.workflow:
-        workflows.end(tx, bead.key, effect.reason)
+        workflows.end(tx, key, effect.reason)
     if effect.triage is not None:
         _send_to_triage(tx, row, effect.triage)
     if not closes or not (row.has_edges or row.blocked):
         return ()
-    turned = graph.recompute_blocked(tx, bead.project_id, [bead.id])
-    return tuple(bead_id for bead_id, blocked in turned.items() if not blocked and bead_id != bead.id)
+    turned = graph.recompute_blocked(tx, key.project_id, [key.bead_id])
+    return tuple(bead_id for bead_id, blocked in turned.items() if not blocked and bead_id != key.bead_id)
 
 
 def _move(tx: Transaction, row: Any, effect: BeadEffect, run: Run | None, closes: bool) -> bool:

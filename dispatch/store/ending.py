@@ -1,24 +1,27 @@
-"""The end of a run in one statement: the run settled, its agent freed, and its step joined when it was the last.
+"""The end of a run in one statement: bead locked, run settled, agent freed, and the step joined by its last run.
 
-The caller holds the project's lock and the bead's row, and no run of a step is settled without them: so what this
-statement sees of the others does not change before it commits.
+The caller holds the project's lock, and no run of a step is settled without that: so what this statement sees of the
+others does not change before it commits.
 """
 
 from typing import Any
 
-from dispatch.models.identity import RunId
+from dispatch.models.identity import BeadKey, RunId
 from dispatch.models.states import OPEN_RUN_STATES, AgentEvent, AgentState, RunEvent, RunState, StepEvent
-from dispatch.store import guard, schema
+from dispatch.store import effects, guard, records, schema
 from dispatch.store.transaction import Transaction
-from dispatch.store.written import NOW, written
+from dispatch.store.written import written
 
 _AGENTS = schema.agents
 _SETTLE = written(
     f"""
-WITH settled AS (
-    UPDATE runs SET state = {guard.target(schema.runs, RunEvent.SETTLE)}, settled_at = {NOW}
-    WHERE id = :run AND state IN {guard.sources(schema.runs, RunEvent.SETTLE)}
-    RETURNING *
+WITH bead AS (
+    {effects.LOCKED_BEAD}
+),
+settled AS (
+    UPDATE runs SET state = {guard.target(schema.runs, RunEvent.SETTLE)}, settled_at = bead.moment FROM bead
+    WHERE runs.id = :run AND runs.state IN {guard.sources(schema.runs, RunEvent.SETTLE)}
+    RETURNING runs.*
 ),
 freed AS (
     UPDATE agents SET
@@ -47,18 +50,18 @@ told AS (
     )
     FROM settled
 )
-SELECT settled.*, joined.size AS joined_size, EXISTS (
+SELECT bead.*, joined.size AS joined_size, EXISTS (
     SELECT FROM runs WHERE runs.state = '{RunState.REPORTED}' AND runs.settle_failures = 0 AND runs.id <> :run
-) AS others_wait
-FROM settled LEFT JOIN joined ON true
+) AS others_wait, {records.run_columns("settled")}
+FROM settled JOIN bead ON true LEFT JOIN joined ON true
 """
 )
 
 
-def settle_run(tx: Transaction, run_id: RunId) -> Any:
-    """Settle a reported run and return its row; None: it is not reported.
+def settle_run(tx: Transaction, run_id: RunId, key: BeadKey) -> Any:
+    """Settle a reported run of a bead and return the bead's row, as `effects.lock_bead` does; None: it is not reported.
 
     The row also has `joined_size`: the number of the step's runs when this one joined it, else NULL; and `others_wait`:
-    whether there are other runs whose settle is still to come.
+    whether there are other runs whose settle is still to come. It ends with the run's (`records.run_row`).
     """
-    return tx.run_one(_SETTLE, run=run_id, now=tx.given)
+    return tx.run_one(_SETTLE, run=run_id, project=key.project_id, bead=key.bead_id, now=tx.given)

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Row
@@ -19,6 +20,9 @@ from dispatch.models.project import Project
 from dispatch.models.run import ErrorRecord, Run
 from dispatch.models.settling import Escalation
 from dispatch.models.states import AgentState, RunState, StopReason
+from dispatch.store import schema
+
+_RUN_COLUMNS = tuple(column.name for column in schema.runs.columns)
 
 
 def bead(row: Row[Any]) -> Bead:
@@ -147,6 +151,16 @@ def run(row: Row[Any]) -> Run:
         spent=Spent(usd=row.usd, tokens_in=row.tokens_in, tokens_out=row.tokens_out),
         provider=row.provider,
     )
+
+
+def run_columns(table: str) -> str:
+    """The columns of runs for the end of a statement's list, beside those of something else; `run_row` finds them."""
+    return ", ".join(f"{table}.{name} AS run_{name}" for name in _RUN_COLUMNS)
+
+
+def run_row(row: Any) -> Any:
+    """The row of `runs` that another row ends with."""
+    return SimpleNamespace(**dict(zip(_RUN_COLUMNS, row[-len(_RUN_COLUMNS) :], strict=True)))
 
 
 def agent_of(row: Row[Any], roles: tuple[str, ...]) -> Agent:

@@ -60,19 +60,18 @@ class SettlingRecords:
     def _settle(self, run_id: RunId, decide: Decide, judge: providers.Judge | None) -> Settled | None:
         with self._units.begin() as tx:
             key = tx.lock_project_of(run_id)
-            bead_row = effects.lock_bead(tx, key) if key is not None else None
-            row = ending.settle_run(tx, run_id) if bead_row is not None else None
-            if row is None or bead_row is None:
+            row = ending.settle_run(tx, run_id, key) if key is not None else None
+            if row is None:
                 return None
-            run = records.run(row)
-            guarding.note_outcome(tx, run, failing=bead_row.failing)
+            run = records.run(records.run_row(row))
+            guarding.note_outcome(tx, run, failing=row.failing)
             if run.provider and judge is not None:
                 providers.note_run(tx, run, judge)
             if row.joined_size is None:
                 tx.run(COUNT_WISH)
                 return Settled(run=run, others_wait=row.others_wait)
             only = run if row.joined_size == 1 else None
-            effect, released = self._move_bead(tx, bead_row, only, run.step_id, row.joined_size, decide)
+            effect, released = self._move_bead(tx, row, only, run.step_id, row.joined_size, decide)
             return Settled(run=run, effect=effect, released=released, others_wait=row.others_wait)
 
     def join(self, step_id: StepId, decide: Decide) -> BeadEffect | None:

@@ -5,13 +5,12 @@ why the run may not start. Locks are taken in the order run, worker, agent.
 """
 
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any, Final
 from uuid import UUID
 
 from dispatch.models.identity import IncarnationId, RunId
 from dispatch.models.states import AgentEvent, RunEvent, StepState
-from dispatch.store import guard, schema
+from dispatch.store import guard, records, schema
 from dispatch.store.transaction import Transaction
 from dispatch.store.written import NOW, written
 
@@ -42,7 +41,6 @@ MATERIAL: Final = "beads.*, to_json(projects) AS project, " + ", ".join(
     f"{condition} AS {name}" for name, condition in MORE_TO_READ.items()
 )
 _NOTHING_MORE = " AND ".join(f"NOT {condition}" for condition in MORE_TO_READ.values())
-_RUN_COLUMNS = tuple(column.name for column in schema.runs.columns)
 _START = f"""
 WITH due AS (
     SELECT runs.id, runs.agent_id FROM runs JOIN steps ON steps.id = runs.step_id
@@ -86,7 +84,7 @@ _START_AT_ONCE = written(
         condition=_NOTHING_MORE,
         answer=f"""
 SELECT beads.*, to_json(projects) AS project, {", ".join(f"false AS {name}" for name in MORE_TO_READ)},
-       started.step_id, {", ".join(f"started.{name} AS run_{name}" for name in _RUN_COLUMNS)}
+       started.step_id, {records.run_columns("started")}
 FROM started
 JOIN beads ON beads.project_id = started.project_id AND beads.id = started.bead_id
 JOIN projects ON projects.id = started.project_id
@@ -114,4 +112,4 @@ def start_at_once(
     row = tx.run_one(_START_AT_ONCE, run=run_id, worker=worker_id, token=token, lease=lease, now=tx.given)
     if row is None:
         return None, None
-    return SimpleNamespace(**dict(zip(_RUN_COLUMNS, row[-len(_RUN_COLUMNS) :], strict=True))), row
+    return records.run_row(row), row
