@@ -51,6 +51,14 @@ class Throughput:
         return f"median of {len(self.rates)} x {self.count}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Rounds of beads, and those of bare chords in between."""
+
+    beads: Throughput
+    chords: Throughput
+
+
 def measure(bench: Bench) -> list[Row]:
     """Return the rows of both sides."""
     scale = SHORT if bench.short else FULL
@@ -61,17 +69,27 @@ def measure(bench: Bench) -> list[Row]:
     return [*_throughput_rows(*throughput), *_single_rows(walked, chords)]
 
 
-def _throughput(deployment: Deployment, scale: Scale) -> tuple[Throughput, Throughput, Throughput]:
-    """Measure bare chords, beads, and beads in worktrees, in turn."""
+def _throughput(deployment: Deployment, scale: Scale) -> tuple[Pair, Pair]:
+    """Measure beads, and then beads in worktrees, each in turn with bare chords.
+
+    Worktrees come last: where the file system avoids the numbers of files that were just deleted, as ext4 without a
+    journal does, whoever comes after them pays for what they leave.
+    """
+    return (
+        _pair(deployment, deployment.walk_side, scale.beads, scale),
+        _pair(deployment, deployment.worktree_side, scale.worktree_beads, scale),
+    )
+
+
+def _pair(deployment: Deployment, side: WalkSide, count: int, scale: Scale) -> Pair:
     servers = deployment.servers()
     ours = [*deployment.dispatch.sessions.values(), servers.postgres]
     others = list(deployment.bare.sessions.values())
-    bare, walk, worktrees = map(Throughput, (scale.beads, scale.beads, scale.worktree_beads))
+    pair = Pair(beads=Throughput(count), chords=Throughput(scale.beads))
     for _ in range(scale.rounds):
-        _round(walk, deployment.walk_side, [*ours, servers.valkey], others)
-        _round(bare, deployment.bare_side, [*others, servers.valkey], ours)
-        _round(worktrees, deployment.worktree_side, [*ours, servers.valkey], others)
-    return bare, walk, worktrees
+        _round(pair.beads, side, [*ours, servers.valkey], others)
+        _round(pair.chords, deployment.bare_side, [*others, servers.valkey], ours)
+    return pair
 
 
 def _round(found: Throughput, side: WalkSide | BareSide, busy: list[int], idle: list[int]) -> None:
@@ -94,14 +112,16 @@ def _singles(deployment: Deployment, count: int) -> tuple[list[Single], list[Sin
     return walked, chords
 
 
-def _throughput_rows(bare: Throughput, walk: Throughput, worktrees: Throughput) -> list[Row]:
+def _throughput_rows(walk: Pair, worktrees: Pair) -> list[Row]:
     base, cpu_base = "bare chords", "CPU of a bare chord"
+    bare = walk.chords
     rows = [
         Row(name=base, value=median(bare.rates), unit="chords/s", note=bare.note),
         Row(name=cpu_base, value=median(bare.cpu) * 1000, unit="ms", note="workers and broker"),
     ]
-    for name, found in (("bead", walk), ("bead in a worktree", worktrees)):
-        rate, cpu = median_ratio(found.rates, bare.rates), median_ratio(found.cpu, bare.cpu)
+    for name, pair in (("bead", walk), ("bead in a worktree", worktrees)):
+        found, chords = pair.beads, pair.chords
+        rate, cpu = median_ratio(found.rates, chords.rates), median_ratio(found.cpu, chords.cpu)
         note = "workers, broker, database"
         rows += [
             Row(
@@ -109,13 +129,15 @@ def _throughput_rows(bare: Throughput, walk: Throughput, worktrees: Throughput) 
             ),
             Row(name=f"{name}: CPU", value=median(found.cpu) * 1000, unit="ms", ratio=cpu, base=cpu_base, note=note),
         ]
-    ours = 100 * bare.idle / bare.seconds
-    others = 100 * (walk.idle + worktrees.idle) / (walk.seconds + worktrees.seconds)
     return [
         *rows,
-        Row(name="idle dispatch beside bare", value=ours, unit="% of a core", note="with PostgreSQL"),
-        Row(name="idle bare beside dispatch", value=others, unit="% of a core"),
+        Row(name="idle dispatch beside bare", value=_idle(bare), unit="% of a core", note="with PostgreSQL"),
+        Row(name="idle bare beside dispatch", value=_idle(walk.beads), unit="% of a core"),
     ]
+
+
+def _idle(found: Throughput) -> float:
+    return 100 * found.idle / found.seconds
 
 
 def _single_rows(walked: list[Single], chords: list[Single]) -> list[Row]:

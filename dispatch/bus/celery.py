@@ -125,6 +125,32 @@ class _Untold:
 _UNTOLD: Final = _Untold()
 
 
+def _post(
+    app: Celery, task: str, queue: str, args: tuple[Any, ...], *, task_id: str, told: bool = False, **fields: Any
+) -> None:
+    """Send one of the two messages that every bead takes, as `Celery.send_task` would.
+
+    That looks up the route and the defaults of a task, declares the queue, and makes of the arguments a text that is
+    cut where it is long, each time: two fifths of what sending costs. Only RabbitMQ has to be told of a queue.
+    """
+    amqp = app.amqp
+    text = repr(args)
+    message = amqp.create_task_message(
+        task_id, task, args, argsrepr=text, kwargsrepr="{}", create_sent_event=told, ignore_result=True, **fields
+    )
+    with app.producer_or_acquire() as producer:
+        amqp.send_task_message(
+            producer,
+            task,
+            message,
+            queue=queue,
+            declare=None if is_amqp(app.conf.broker_url) else (),
+            retry=True,
+            retry_policy=_RETRY,
+            confirm_timeout=_CONFIRM,
+        )
+
+
 class _NobodyWaits:
     """Results that are written and read, but not waited for: the database tells who is done.
 
@@ -150,12 +176,20 @@ class QuietRedis(_NobodyWaits, RedisBackend):
         if request.group is not None:
             super().on_chord_part_return(request, state, result, **options)
             return
-        body = maybe_signature(request.chord, app=self.app)
         if state == SUCCESS:
-            body.apply_async(
-                ([result],), retry=True, retry_policy=_RETRY, confirm_timeout=_CONFIRM, event_dispatcher=_UNTOLD
+            options = request.chord["options"]
+            _post(
+                self.app,
+                request.chord["task"],
+                options["queue"],
+                ([result],),
+                task_id=options["task_id"],
+                errbacks=options["link_error"],
+                root_id=request.id,
+                parent_id=request.id,
             )
         else:
+            body = maybe_signature(request.chord, app=self.app)
             self.chord_error_from_stack(body, ChordError(f"{request.id} raised {result!r}"))
 
 
@@ -192,11 +226,13 @@ class CeleryBus:
             self._app.backend.set_chord_size(group["group_id"], len(tasks))
         body = self._body([str(task.run_id) for task in tasks])
         for index, task in enumerate(tasks):
-            self._send(
+            _post(
+                self._app,
                 RUN_TASK,
                 role_queue(role or task.role),
                 (task.model_dump(mode="json"),),
                 task_id=str(task.run_id),
+                told=True,
                 soft_time_limit=task.timeout_seconds + self._hard_grace / 3,
                 time_limit=task.timeout_seconds + self._hard_grace,
                 chord=body,
@@ -235,7 +271,7 @@ class CeleryBus:
             task,
             args=args,
             queue=queue,
-            event_dispatcher=None if task == RUN_TASK else _UNTOLD,
+            event_dispatcher=_UNTOLD,
             ignore_result=True,
             retry=True,
             retry_policy=_RETRY,
