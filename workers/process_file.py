@@ -5,7 +5,9 @@ nothing. No other host needs it, and after a boot it holds nothing that is to be
 """
 
 import json
+import os
 from dataclasses import asdict, replace
+from io import FileIO
 from pathlib import Path
 
 import structlog
@@ -21,7 +23,9 @@ log = structlog.get_logger(__name__)
 def write_process(run_directory: Path, process: ProcessIdentity, base_sha: str | None) -> None:
     """Keep where the agent runs and the commit it began at, all of it or nothing. Raises OSError."""
     part = run_directory / f"{PROCESS_FILE}.part"
-    part.write_text(json.dumps(asdict(process) | {"base_sha": base_sha}), encoding="utf-8")
+    text = json.dumps(asdict(process) | {"base_sha": base_sha})
+    with FileIO(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text.encode())
     part.replace(run_directory / PROCESS_FILE)
 
 

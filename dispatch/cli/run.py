@@ -174,4 +174,5 @@ def _tell(system: System, key: BeadKey, report: ForegroundReport) -> None:
     else:
         output.write(f"{key} is {report.status}.")
     if report.run_id is not None:
-        output.write(f"All that its agent printed: {system.runs_directory / str(report.run_id) / 'agent.log'}")
+        log_file = system.runs_directory / str(report.run_id) / "agent.log"
+        output.write(f"All that its agent printed: {log_file}" if log_file.exists() else "Its agent printed nothing.")

@@ -86,6 +86,11 @@ def test_binary_garbage_is_text_that_the_database_can_hold(stage, program):
     assert not [message for message in stage.messages if "\x00" in message or not message.encode()]
 
 
+def test_who_prints_nothing_leaves_no_log(stage):
+    assert stage.run(CommandRunner(["true"])) == Completed()
+    assert not (stage.context.run_directory / "agent.log").exists()
+
+
 def test_a_log_that_cannot_be_written_is_told_and_does_not_end_the_agent(stage):
     runner = CommandRunner(["sh", "-c", 'rm -r "$(dirname "$DISPATCH_ASSIGNMENT")"; echo text; echo more'])
 

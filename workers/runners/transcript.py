@@ -88,7 +88,7 @@ class AgentLog:
         self._on_trouble = on_trouble
 
     def write(self, data: bytes) -> None:
-        if self._room <= 0:
+        if not data or self._room <= 0:
             return
         kept = data[: self._room]
         self._room -= len(kept)

@@ -44,7 +44,7 @@ def test_the_program_works_in_the_workspace_and_its_commands_do_not_see_the_key(
     assert (action.action_type, bool(action.result_hash)) == ("command", True)
     assert "A bead" in str(endpoint.chats[-1].body["messages"]), "the prompt is the page of every agent"
     run_directory = Path(stage.context.run_directory)
-    names = ["agent.log", "assignment.json", "model.json", "prompt.md"]
+    names = ["assignment.json", "model.json", "prompt.md"]
     assert sorted(path.name for path in run_directory.iterdir()) == names
     assert not any(KEY in path.read_text() for path in run_directory.iterdir())
     assert (run_directory / "model.json").stat().st_mode & 0o777 == 0o600
