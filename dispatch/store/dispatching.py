@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from dispatch.errors import TickBusyError
 from dispatch.models.dispatching import (
     Candidate,
     Handover,
@@ -177,8 +178,11 @@ class DispatchRecords:
         Raises `TickBusyError` when another one is at work, for more than 2 s, or without `wait` at all.
         """
         with self._units.begin() as tx:
-            moment = tx.lock_tick(wait=wait)
-            yield Round(tx, self._lease, self._within, moment)
+            moment = tx.lock_tick() if wait else tx.try_lock_tick()
+            if moment is not None:
+                yield Round(tx, self._lease, self._within, moment)
+                return
+        raise TickBusyError  # not sooner: a rollback would cost the driver all statements that it has prepared
 
     @contextmanager
     def look(self) -> Iterator[Round]:

@@ -49,7 +49,6 @@ _BEAD_AND_PROJECT = written(
 SELECT runs.step_id, {starting.MATERIAL}
 FROM runs
 JOIN beads ON beads.project_id = runs.project_id AND beads.id = runs.bead_id
-JOIN projects ON projects.id = runs.project_id
 WHERE runs.id = :run
 """
 )

@@ -37,7 +37,9 @@ MORE_TO_READ: Final = {
 A run for which none of it holds starts in one statement. For any other each is a column of what `MATERIAL` reads, under
 a name that no column of `beads` has, and its worker reads on.
 """
-MATERIAL: Final = "beads.*, to_json(projects) AS project, " + ", ".join(
+_PROJECT = "(SELECT to_json(projects) FROM projects WHERE projects.id = beads.project_id) AS project"
+"""Not joined: a planner that knows nothing of a table yet would take all beads of the project for the one it wants."""
+MATERIAL: Final = f"beads.*, {_PROJECT}, " + ", ".join(
     f"{condition} AS {name}" for name, condition in MORE_TO_READ.items()
 )
 _NOTHING_MORE = " AND ".join(f"NOT {condition}" for condition in MORE_TO_READ.values())
@@ -83,11 +85,10 @@ _START_AT_ONCE = written(
     _START.format(
         condition=_NOTHING_MORE,
         answer=f"""
-SELECT beads.*, to_json(projects) AS project, {", ".join(f"false AS {name}" for name in MORE_TO_READ)},
+SELECT beads.*, {_PROJECT}, {", ".join(f"false AS {name}" for name in MORE_TO_READ)},
        started.step_id, {records.run_columns("started")}
 FROM started
 JOIN beads ON beads.project_id = started.project_id AND beads.id = started.bead_id
-JOIN projects ON projects.id = started.project_id
 """,
     )
 )

@@ -73,22 +73,25 @@ class Transaction:
         moment: datetime = self.given or self.connection.execute(select(self.now())).scalar_one()
         return moment
 
-    def lock_tick(self, *, wait: bool = True) -> datetime:
+    def lock_tick(self) -> datetime:
         """Become the only tick, and return the moment at which that was.
 
-        It waits at most 2 s, without `wait` not at all, and raises `TickBusyError` then. Nor does a tick wait longer
-        than 2 s for any lock that it takes later: work elsewhere waits for it.
+        It waits at most 2 s, and raises `TickBusyError` then. Nor does a tick wait longer than 2 s for any lock that it
+        takes later: work elsewhere waits for it.
         """
         try:
-            (row,) = self.run(_WAIT_FOR_TICK if wait else _TRY_TICK, now=self.given)
+            (row,) = self.run(_WAIT_FOR_TICK, now=self.given)
         except OperationalError as error:
             if isinstance(error.orig, LockNotAvailable):
                 raise TickBusyError from error
             raise
-        if not wait and not row.ours:
-            raise TickBusyError
         moment: datetime = row.moment
         return moment
+
+    def try_lock_tick(self) -> datetime | None:
+        """Become the only tick like `lock_tick`, unless there is another: None."""
+        (row,) = self.run(_TRY_TICK, now=self.given)
+        return row.moment if row.ours else None
 
     def lock_project(self, project_id: ProjectId) -> bool:
         """Take the lock under which a project's graph and statuses are written; False when there is no such project.

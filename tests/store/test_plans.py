@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
+from dispatch.errors import TickBusyError
 from dispatch.models.dispatching import Lane
 from dispatch.models.identity import ProjectId
+from dispatch.models.outcome import Completed
 from dispatch.store import Store, make_engine
 from dispatch.store.dispatching import _CANDIDATES
 from dispatch.wiring import wire
@@ -129,3 +131,62 @@ def test_no_tick_reads_a_whole_table_however_often_its_statements_were_prepared(
     finally:
         store.close()
     assert _rows_read_in_whole_tables(ours, "beads") == before
+
+
+def _rows_fetched(scene: Any, table: str) -> int:
+    with scene.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SELECT pg_stat_force_next_flush()"))
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+        statement = text("SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = :n")
+        return int(connection.execute(statement, {"n": table}).scalar_one())
+
+
+def test_a_walk_reads_its_own_bead_though_its_plans_were_made_when_there_was_no_other(
+    scene: Any, database_url: str
+) -> None:
+    """As in a session that was there before the first import: nothing tells the planner that beads became many."""
+    worker = scene.worker()
+    with scene.store.units.begin() as tx:
+        tx.connection.execute(text("ALTER TABLE beads SET (autovacuum_enabled = off)"))
+        tx.connection.execute(text("DELETE FROM pg_statistic WHERE starelid = 'beads'::regclass"))
+    ours = scene.store
+    store = Store(make_engine(database_url, pool_size=1), lease=timedelta(seconds=45), clock=scene.clock)
+    try:
+        scene.store = store
+        scene.work(scene.bead("shop-first"), worker, Completed())
+        with ours.units.begin() as tx:
+            tx.connection.execute(
+                text(
+                    f"INSERT INTO beads ({COLUMNS})"
+                    " SELECT 'shop', 'more-' || n, 'One', 'closed', 0, 'task', now(), '{}', '' FROM"
+                    " generate_series(1, 500) AS n"
+                )
+            )
+        key = scene.bead("shop-last")
+        before = _rows_fetched(scene, "beads")
+        scene.work(key, worker, Completed())
+        assert _rows_fetched(scene, "beads") - before < 100
+    finally:
+        store.close()
+        scene.store = ours
+        with ours.units.begin() as tx:
+            tx.connection.execute(text("ALTER TABLE beads RESET (autovacuum_enabled)"))
+
+
+def test_a_round_that_leaves_the_field_to_another_keeps_its_plans(scene: Any, database_url: str) -> None:
+    """The driver forgets what it prepared with every rollback, and to prepare a walk's statements costs many walks."""
+    store = Store(make_engine(database_url, pool_size=1), lease=timedelta(seconds=45), clock=scene.clock)
+
+    def prepared() -> int:
+        with store.units.read() as tx:
+            return int(tx.connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one())
+
+    try:
+        with store.dispatching.round() as round_:
+            round_.supply()
+        before = prepared()
+        with scene.store.dispatching.round(), pytest.raises(TickBusyError), store.dispatching.round(wait=False):
+            pytest.fail("two rounds at once")
+        assert prepared() >= before > 0
+    finally:
+        store.close()
