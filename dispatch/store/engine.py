@@ -49,14 +49,16 @@ def _note_use(_connection: object, record: Any) -> None:
 def _try_doubtful(connection: Any, record: Any, _proxy: object) -> None:
     """Try a connection that rested, or that the server said something on unasked: as a rule that it ends it.
 
-    One that turns out to be dead is replaced and not used.
+    One that turns out to be dead is replaced and not used. There is no transaction to be rolled back: with that the
+    driver would forget all that it has prepared.
     """
     rested = time.monotonic() - record.info.get("used_at", math.inf)
     if rested < _REST and not _has_news(connection.fileno()):
         return
     try:
+        connection.autocommit = True
         connection.execute("SELECT")
-        connection.rollback()
+        connection.autocommit = False
     except pg.OperationalError as error:
         raise DisconnectionError from error
 

@@ -176,17 +176,30 @@ def test_a_walk_reads_its_own_bead_though_its_plans_were_made_when_there_was_no_
 def test_a_round_that_leaves_the_field_to_another_keeps_its_plans(scene: Any, database_url: str) -> None:
     """The driver forgets what it prepared with every rollback, and to prepare a walk's statements costs many walks."""
     store = Store(make_engine(database_url, pool_size=1), lease=timedelta(seconds=45), clock=scene.clock)
-
-    def prepared() -> int:
-        with store.units.read() as tx:
-            return int(tx.connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one())
-
     try:
         with store.dispatching.round() as round_:
             round_.supply()
-        before = prepared()
+        before = _prepared(store)
         with scene.store.dispatching.round(), pytest.raises(TickBusyError), store.dispatching.round(wait=False):
             pytest.fail("two rounds at once")
-        assert prepared() >= before > 0
+        assert _prepared(store) >= before > 0
+    finally:
+        store.close()
+
+
+def _prepared(store: Store) -> int:
+    with store.units.read() as tx:
+        return int(tx.connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one())
+
+
+def test_a_connection_that_is_tried_after_a_rest_keeps_its_plans(
+    scene: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatch.store.engine._REST", -1.0)
+    store = Store(make_engine(database_url, pool_size=1), lease=timedelta(seconds=45), clock=scene.clock)
+    try:
+        with store.dispatching.round() as round_:
+            round_.supply()
+        assert _prepared(store) > 0
     finally:
         store.close()
