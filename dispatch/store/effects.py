@@ -44,8 +44,9 @@ RETURNING id
 """
 )
 LOCKED_BEAD = f"""
-SELECT beads.*, {NOW} AS moment, EXISTS (
-    SELECT FROM dependencies WHERE project_id = :project AND (issue_id = :bead OR depends_on_id = :bead)
+SELECT beads.*, {NOW} AS moment, (
+    EXISTS (SELECT FROM dependencies WHERE project_id = :project AND issue_id = :bead)
+    OR EXISTS (SELECT FROM dependencies WHERE project_id = :project AND depends_on_id = :bead)
 ) AS has_edges, EXISTS (
     SELECT FROM failure_rows WHERE project_id = :project
 ) AS failing

@@ -15,6 +15,16 @@ from dispatch.store.transaction import Transaction
 
 _DONE = "({0}.pinned OR {0}.status = ANY (:done))"
 
+
+def _each(table: str, name: str, condition: str) -> str:
+    """Join to each row on the left its rows of a table, found by an index, however many the planner expects.
+
+    `OFFSET 0` keeps it from another way. A planner that takes a project for small, as it does before it knows anything
+    of a table, reads all of the project for each row; one that knows it for large reads it whole, once a join.
+    """
+    return f"CROSS JOIN LATERAL (SELECT * FROM {table} WHERE project_id = :project AND {condition} OFFSET 0) {name}"
+
+
 _RECOMPUTE_BLOCKED = text(
     f"""
 WITH RECURSIVE
@@ -22,96 +32,94 @@ changed AS (SELECT unnest(CAST(:ids AS text[])) AS id),
 touched AS (
     SELECT id FROM changed
     UNION
-    SELECT edge.issue_id FROM dependencies edge JOIN changed ON edge.depends_on_id = changed.id
-    WHERE edge.project_id = :project AND edge.type = ANY (:blocking_or_waiting)
+    SELECT edge.issue_id
+    FROM changed {_each("dependencies", "edge", "depends_on_id = changed.id AND type = ANY (:blocking_or_waiting)")}
     UNION
     SELECT wait.issue_id
-    FROM dependencies parent
-    JOIN changed ON parent.issue_id = changed.id
-    JOIN dependencies wait ON wait.project_id = :project AND wait.depends_on_id = parent.depends_on_id
-    WHERE parent.project_id = :project AND parent.type = :parent AND wait.type = :waits_for
+    FROM changed {_each("dependencies", "parent", "issue_id = changed.id AND type = :parent")}
+    {_each("dependencies", "wait", "depends_on_id = parent.depends_on_id AND type = :waits_for")}
 ),
 scope AS (
     SELECT id FROM touched
     UNION
-    SELECT edge.issue_id FROM scope
-    JOIN dependencies edge ON edge.project_id = :project AND edge.depends_on_id = scope.id AND edge.type = :parent
+    SELECT edge.issue_id FROM scope {_each("dependencies", "edge", "depends_on_id = scope.id AND type = :parent")}
 ),
 members AS (
-    SELECT bead.id, {_DONE.format("bead")} AS done
-    FROM scope JOIN beads bead ON bead.project_id = :project AND bead.id = scope.id
+    SELECT bead.id, bead.blocked, {_DONE.format("bead")} AS done FROM scope {_each("beads", "bead", "id = scope.id")}
 ),
 seeds AS (
     SELECT member.id FROM members member
     WHERE NOT member.done AND (
         EXISTS (
-            SELECT FROM dependencies edge
-            JOIN beads target ON target.project_id = :project AND target.id = edge.depends_on_id
+            SELECT FROM dependencies edge {_each("beads", "target", "id = edge.depends_on_id")}
             WHERE edge.project_id = :project AND edge.issue_id = member.id AND edge.type = ANY (:blocking)
               AND NOT {_DONE.format("target")}
+            OFFSET 0
         )
         OR EXISTS (
-            SELECT FROM dependencies edge
-            JOIN beads target ON target.project_id = :project AND target.id = edge.depends_on_id
+            SELECT FROM dependencies edge {_each("beads", "target", "id = edge.depends_on_id")}
             WHERE edge.project_id = :project AND edge.issue_id = member.id AND edge.type = :waits_for
               AND EXISTS (
-                SELECT FROM dependencies kin
-                JOIN beads child ON child.project_id = :project AND child.id = kin.issue_id
+                SELECT FROM dependencies kin {_each("beads", "child", "id = kin.issue_id")}
                 WHERE kin.project_id = :project AND kin.depends_on_id = target.id AND kin.type = :parent
                   AND NOT {_DONE.format("child")}
+                OFFSET 0
               )
               AND NOT (
                 edge.metadata LIKE '%"any-children"%'
                 AND EXISTS (
-                    SELECT FROM dependencies kin
-                    JOIN beads child ON child.project_id = :project AND child.id = kin.issue_id
+                    SELECT FROM dependencies kin {_each("beads", "child", "id = kin.issue_id")}
                     WHERE kin.project_id = :project AND kin.depends_on_id = target.id AND kin.type = :parent
                       AND child.status = 'closed'
+                    OFFSET 0
                 )
               )
+            OFFSET 0
         )
         OR EXISTS (
-            SELECT FROM dependencies edge
-            JOIN beads parent ON parent.project_id = :project AND parent.id = edge.depends_on_id
+            SELECT FROM dependencies edge {_each("beads", "parent", "id = edge.depends_on_id")}
             WHERE edge.project_id = :project AND edge.issue_id = member.id AND edge.type = :parent
               AND parent.blocked AND NOT EXISTS (SELECT FROM scope WHERE scope.id = parent.id)
+            OFFSET 0
         )
     )
 ),
 spread AS (
     SELECT id FROM seeds
     UNION
-    SELECT member.id FROM spread
-    JOIN dependencies edge ON edge.project_id = :project AND edge.depends_on_id = spread.id AND edge.type = :parent
+    SELECT member.id FROM spread {_each("dependencies", "edge", "depends_on_id = spread.id AND type = :parent")}
     JOIN members member ON member.id = edge.issue_id
     WHERE NOT member.done
+),
+turned AS (
+    SELECT members.id FROM members LEFT JOIN spread ON spread.id = members.id
+    WHERE members.blocked <> (spread.id IS NOT NULL)
 )
 UPDATE beads SET blocked = NOT beads.blocked,
     ready_since = CASE WHEN beads.blocked THEN :moment ELSE beads.ready_since END
-FROM members LEFT JOIN spread ON spread.id = members.id
-WHERE beads.project_id = :project AND beads.id = members.id AND beads.blocked <> (spread.id IS NOT NULL)
+WHERE beads.project_id = :project AND beads.id = ANY (ARRAY(SELECT id FROM turned))
 RETURNING beads.id, beads.blocked
 """
 )
 
 _RECOMPUTE_DEFERRED = text(
-    """
-WITH affected AS (
-    SELECT unnest(CAST(:ids AS text[])) AS id
+    f"""
+WITH asked AS (SELECT unnest(CAST(:ids AS text[])) AS id),
+affected AS (
+    SELECT id FROM asked
     UNION
-    SELECT issue_id FROM dependencies
-    WHERE project_id = :project AND depends_on_id = ANY (CAST(:ids AS text[])) AND type = :parent
+    SELECT edge.issue_id FROM asked {_each("dependencies", "edge", "depends_on_id = asked.id AND type = :parent")}
 ),
 latest AS (
-    SELECT bead.id, GREATEST(bead.defer_until, (
-        SELECT max(parent.defer_until) FROM dependencies edge
-        JOIN beads parent ON parent.project_id = :project AND parent.id = edge.depends_on_id
+    SELECT bead.id, bead.defer_from AS known, GREATEST(bead.defer_until, (
+        SELECT max(parent.defer_until) FROM dependencies edge {_each("beads", "parent", "id = edge.depends_on_id")}
         WHERE edge.project_id = :project AND edge.issue_id = bead.id AND edge.type = :parent
     )) AS defer_from
-    FROM affected JOIN beads bead ON bead.project_id = :project AND bead.id = affected.id
-)
-UPDATE beads SET defer_from = latest.defer_from FROM latest
-WHERE beads.project_id = :project AND beads.id = latest.id AND beads.defer_from IS DISTINCT FROM latest.defer_from
+    FROM affected {_each("beads", "bead", "id = affected.id")}
+),
+turned AS (SELECT id, defer_from FROM latest WHERE known IS DISTINCT FROM defer_from)
+UPDATE beads SET defer_from = (SELECT turned.defer_from FROM turned WHERE turned.id = beads.id)
+WHERE beads.project_id = :project AND beads.id = ANY (ARRAY(SELECT id FROM turned))
 """
 )
 

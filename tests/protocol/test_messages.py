@@ -101,14 +101,19 @@ def test_only_a_nudge_expires(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("publish", ["publish_task", "publish_nudge"])
+@pytest.mark.parametrize("publish", ["publish_task", "publish_step", "publish_nudge"])
 def test_a_broker_that_is_not_there_is_given_up_soon(settings: Settings, publish: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"redis://127.0.0.1:{unused.getsockname()[1]}/0"
         bus = CeleryBus(make_app(settings, address, address), settings)
         began = time.monotonic()
+        arguments: dict[str, list[Any]] = {
+            "publish_task": [SHOP, order()],
+            "publish_step": [SHOP, [order(), order()]],
+            "publish_nudge": [],
+        }
         with pytest.raises(Exception, match="refused"):
-            getattr(bus, publish)(*([SHOP, order()] if publish == "publish_task" else []))
+            getattr(bus, publish)(*arguments[publish])
         assert time.monotonic() - began < 10, "a tick has 20 seconds for everything"
         bus.close()

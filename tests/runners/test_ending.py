@@ -346,7 +346,7 @@ from pathlib import Path
 from dispatch.models.messages import AssignedBead, AssignedProject, Assignment, ProgressEvent
 from workers.runners import CommandRunner, RunControl, RunnerContext
 
-place, agent = map(Path, sys.argv[1:])
+place, agent = map(Path, sys.argv[1:3])
 control = RunControl()
 
 def beat():
@@ -361,7 +361,7 @@ assignment = Assignment(
 )
 context = RunnerContext(
     assignment, place / "run", control, lambda event: print(event.message, flush=True), lambda identity: None,
-    stop_grace=0.3, pulse_limit=1.5,
+    stop_grace=0.3, pulse_limit=float(sys.argv[3]),
 )
 CommandRunner([sys.executable, "-I", "-S", str(agent)]).run(context)
 """
@@ -371,7 +371,8 @@ CommandRunner([sys.executable, "-I", "-S", str(agent)]).run(context)
 @pytest.mark.parametrize("fate", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM], ids=lambda fate: fate.name)
 def test_an_agent_does_not_outlive_its_worker(tmp_path, program, await_gone, fate):
     program(STUBBORN)
-    command = [sys.executable, "-c", WORKER, str(tmp_path), str(tmp_path / "agent0.py")]
+    pulse_limit = "1.5" if fate is signal.SIGSTOP else "600"
+    command = [sys.executable, "-c", WORKER, str(tmp_path), str(tmp_path / "agent0.py"), pulse_limit]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as worker:
         assert worker.stdout is not None

@@ -79,6 +79,7 @@ def test_two_runs_of_one_bead_do_not_touch_each_other(worktrees, shop, new_run):
     (stale_tree.path / "file").write_text("stale")
     (newer_tree.path / "file").write_text("newer")
 
+    assert (stale_tree.path / "file").read_text() == "stale"
     newer_sha = worktrees.commit_all(newer, "newer")
     worktrees.remove(stale)
 
