@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+import structlog
+from sqlalchemy import bindparam, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
 
 from dispatch.models.bead import Bead
 from dispatch.models.identity import BeadId, ProjectId
@@ -23,9 +25,13 @@ from dispatch.store.memories import take_lines
 from dispatch.store.transaction import Transaction
 from dispatch.store.units import Units
 
+log = structlog.get_logger(__name__)
+
 _BEADS = schema.beads
 _EDGES = schema.dependencies
 _CHUNK = 1000
+_MANY = 100
+"""New beads with which what the planner knows of a small table is wrong."""
 _ROUTE = ("role_hint", "role_reason", "role_problem", "ready_since", "triaged_from")
 """The columns that say where a bead goes."""
 
@@ -56,7 +62,18 @@ class ImportRecords:
         An import never writes status or assignee while a run or a landing holds the bead, and never reopens a bead
         that we closed (PROTOCOL, rule 14). A record that is older than the stored one is passed over.
         """
-        return retrying(lambda: self._import_records(project_id, records, memories))
+        report = retrying(lambda: self._import_records(project_id, records, memories))
+        if report.created >= _MANY:
+            self._tell_planner()
+        return report
+
+    def _tell_planner(self) -> None:
+        """Let the database look at what has become another table. It does so by itself, but up to minutes later."""
+        try:
+            with self._units.single() as tx:
+                tx.connection.execute(text("ANALYZE beads, dependencies"))
+        except DBAPIError as error:  # the import is done, and this only makes things quicker
+            log.warning("the tables were not analyzed after an import", cause=repr(error))
 
     def _import_records(
         self, project_id: ProjectId, records: Sequence[BeadRecord], memories: Sequence[MemoryRecord]

@@ -159,10 +159,14 @@ def _make_many(scene: Any) -> None:
             tx.connection.execute(text(statement))
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["unknown", "known"])
 def test_a_walk_reads_its_own_rows_though_its_plans_were_made_when_there_were_no_others(
-    scene: Any, database_url: str
+    scene: Any, database_url: str, known: bool
 ) -> None:
-    """As in a session that was there before the first import: nothing tells the planner that there are many by now."""
+    """As in a session that was there before the first import: nothing tells the planner that there are many by now.
+
+    When it is told, as after an import of many, it must not find it cheaper to read all of them once.
+    """
     tables = ("beads", "dependencies", "runs", "steps")
     worker, ours = scene.worker(), scene.store
     with ours.units.begin() as tx:
@@ -174,9 +178,17 @@ def test_a_walk_reads_its_own_rows_though_its_plans_were_made_when_there_were_no
         scene.store = store
         scene.work(scene.bead("shop-first"), worker, Completed())
         _make_many(scene)
-        key = scene.bead("shop-last")
+        key, follower = scene.bead("shop-last"), scene.bead("shop-next")
+        scene.value(
+            "INSERT INTO dependencies (project_id, issue_id, depends_on_id, type)"
+            " VALUES ('shop', 'shop-next', 'shop-last', 'blocks') RETURNING 1"
+        )
+        scene.value("UPDATE beads SET blocked = true WHERE id = 'shop-next' RETURNING 1")
+        if known:
+            with ours.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text(f"ANALYZE {', '.join(tables)}"))
         before = [_rows_fetched(scene, table) for table in tables]
-        scene.work(key, worker, Completed())
+        assert scene.work(key, worker, Completed()).released == (follower.bead_id,)
         read = {table: _rows_fetched(scene, table) - was for table, was in zip(tables, before, strict=True)}
     finally:
         scene.store = ours
@@ -217,3 +229,14 @@ def test_a_connection_that_is_tried_after_a_rest_keeps_its_plans(
         assert _prepared(store) > 0
     finally:
         store.close()
+
+
+def test_an_import_of_many_beads_tells_the_planner_of_them(scene: Any) -> None:
+    def known() -> Any:
+        return scene.value("SELECT reltuples FROM pg_class WHERE oid = 'beads'::regclass")
+
+    scene.value("DELETE FROM pg_statistic RETURNING 1")
+    records = [scene.record(f"shop-{number}") for number in range(300)]
+    scene.store.imports.import_records(ProjectId("shop"), records)
+    assert known() == 300
+    assert scene.value("SELECT count(*) FROM pg_statistic WHERE starelid = 'beads'::regclass") > 0
