@@ -107,6 +107,7 @@ ROWS = {
         "bead in a worktree: CPU",
         "idle dispatch beside bare",
         "idle bare beside dispatch",
+        "file made",
         "bare: published to started, p50",
         "bead: ready to started, p50",
         "bare: published to started, p99",
