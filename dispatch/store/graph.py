@@ -32,8 +32,8 @@ changed AS (SELECT unnest(CAST(:ids AS text[])) AS id),
 touched AS (
     SELECT id FROM changed
     UNION
-    SELECT edge.issue_id
-    FROM changed {_each("dependencies", "edge", "depends_on_id = changed.id AND type = ANY (:blocking_or_waiting)")}
+    SELECT edge.issue_id FROM changed {_each("dependencies", "edge", "depends_on_id = changed.id")}
+    WHERE edge.type = ANY (:blocking_or_waiting)
     UNION
     SELECT wait.issue_id
     FROM changed {_each("dependencies", "parent", "issue_id = changed.id AND type = :parent")}
@@ -46,6 +46,13 @@ scope AS (
 ),
 members AS (
     SELECT bead.id, bead.blocked, {_DONE.format("bead")} AS done FROM scope {_each("beads", "bead", "id = scope.id")}
+),
+held_from_outside AS (
+    SELECT member.id FROM members member
+    {_each("dependencies", "edge", "issue_id = member.id AND type = :parent")}
+    {_each("beads", "parent", "id = edge.depends_on_id")}
+    LEFT JOIN scope ON scope.id = parent.id
+    WHERE parent.blocked AND scope.id IS NULL
 ),
 seeds AS (
     SELECT member.id FROM members member
@@ -76,12 +83,7 @@ seeds AS (
               )
             OFFSET 0
         )
-        OR EXISTS (
-            SELECT FROM dependencies edge {_each("beads", "parent", "id = edge.depends_on_id")}
-            WHERE edge.project_id = :project AND edge.issue_id = member.id AND edge.type = :parent
-              AND parent.blocked AND NOT EXISTS (SELECT FROM scope WHERE scope.id = parent.id)
-            OFFSET 0
-        )
+        OR member.id IN (SELECT id FROM held_from_outside)
     )
 ),
 spread AS (
