@@ -14,7 +14,7 @@ _MOST_OF_ONE: Final = 700
 """Characters that one lesson may take."""
 _LEAST_OF_ONE: Final = 120
 """Room under which no further lesson is begun."""
-_MARKUP = re.compile(r"(?m)^(\s*)(#{1,6}\s|`{3,}|~{3,}|>|[-=]{3,}\s*$)")
+_MARKUP = re.compile(r"(?m)^(\s*)(#|`{3,}|~{3,}|>|[-=]{3,}\s*$)")
 
 
 def recent_in_words(lessons: Sequence[Lesson], more: int = 0) -> str:

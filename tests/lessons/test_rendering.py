@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dispatch.lessons import recent_in_words, relevant_in_words
@@ -33,6 +33,7 @@ def test_no_text_passes_its_budget(lesson: Make, words: list[tuple[str, str]]) -
     assert len(relevant_in_words(lessons)) <= LITTLE_ROOM
 
 
+@example("", "#")
 @given(_TEXTS, _TEXTS)
 def test_what_a_lesson_holds_stays_inside_its_item(lesson: Make, title: str, detail: str) -> None:
     lines = relevant_in_words([lesson(1, title=title, detail=detail)]).split("\n")

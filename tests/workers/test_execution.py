@@ -243,13 +243,17 @@ def test_a_worker_that_ends_hands_its_run_back(shop: Any) -> None:
 
 
 def test_a_run_that_is_no_longer_its_workers_ends_at_once_and_its_report_is_refused(shop: Any) -> None:
+    """Nothing else would end its agent for many minutes."""
+    times = shop.system.settings.dispatch.model_copy(update={"lease": timedelta(hours=1)})
+    shop.system = replace(shop.system, settings=shop.system.settings.model_copy(update={"dispatch": times}))
+
     def take_away(_: Any) -> None:
         with shop.store.units.begin() as tx:
             tx.connection.exec_driver_sql(
                 "UPDATE runs SET state = 'reported', token = NULL, outcome = '{\"kind\": \"lost\"}'"
             )
 
-    run = execute(shop, WAITS, watch=take_away)
+    run = execute(shop, WAITS, watch=take_away, timeout=600)
     assert isinstance(run.outcome, Lost)
     assert run.commit_sha is None
 
