@@ -156,18 +156,6 @@ MUTATIONS = (
     ),
     taken_out(
         6,
-        "a bound to the retries of publishing",
-        "dispatch/bus/celery.py",
-        '"max_retries": 3',
-        '"max_retries": 100',
-        fault="The broker is away.",
-        tests=[
-            f"{MESSAGES}::test_a_broker_that_is_not_there_is_given_up_soon[{publish}]"
-            for publish in ("publish_nudge", "publish_task")
-        ],
-    ),
-    taken_out(
-        6,
         "a bound to the retries at the result backend",
         "dispatch/bus/celery.py",
         '"retry_policy": {"timeout": _RESULT_PATIENCE},',

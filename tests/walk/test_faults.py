@@ -337,6 +337,7 @@ def test_a_worker_whose_wall_clock_is_wrong_and_jumps_does_its_work_in_time(depl
     deployment.environment = environment
     deployment.await_workers("clock")
     description, gate = gated_work(deployment, "clock-1")
+    description += "```sh\nsleep 1\n```\n"  # it says that it has passed the gate, and has something left to do
     document = {"id": "clock-1", "title": "Clock", "description": description, "labels": [f"role:{CLOCK_ROLE}"]}
     began = deployment.ask("SELECT clock_timestamp()")
     (key,) = deployment.import_beads({**document, "metadata": {"timeout": "5m"}})
