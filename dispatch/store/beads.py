@@ -165,14 +165,10 @@ def dependencies_of(tx: Transaction, key: BeadKey) -> list[Dependency]:
 
 def targets_of(tx: Transaction, key: BeadKey) -> list[Bead]:
     """Return the beads that a bead's own edges name, each once, in the order of the edges."""
-    statement = (
-        select(_BEADS)
-        .join(_EDGES, and_(_EDGES.c.project_id == _BEADS.c.project_id, _EDGES.c.depends_on_id == _BEADS.c.id))
-        .where(_EDGES.c.project_id == key.project_id, _EDGES.c.issue_id == key.bead_id)
-        .order_by(_EDGES.c.type, _EDGES.c.depends_on_id)
-    )
-    found = (records.bead(row) for row in tx.connection.execute(statement))
-    return list({bead.key: bead for bead in found}.values())
+    ids = list(dict.fromkeys(edge.depends_on_id for edge in dependencies_of(tx, key)))
+    statement = select(_BEADS).where(_BEADS.c.project_id == key.project_id, _BEADS.c.id.in_(ids))
+    found = {row.id: records.bead(row) for row in tx.connection.execute(statement)} if ids else {}
+    return [found[bead_id] for bead_id in ids if bead_id in found]
 
 
 def dependents_of(tx: Transaction, key: BeadKey) -> list[Dependency]:

@@ -181,7 +181,8 @@ def test_a_walk_reads_its_own_rows_though_its_plans_were_made_when_there_were_no
         key, follower = scene.bead("shop-last"), scene.bead("shop-next")
         scene.value(
             "INSERT INTO dependencies (project_id, issue_id, depends_on_id, type)"
-            " VALUES ('shop', 'shop-next', 'shop-last', 'blocks') RETURNING 1"
+            " VALUES ('shop', 'shop-next', 'shop-last', 'blocks'), ('shop', 'shop-last', 'more-1', 'parent-child')"
+            " RETURNING 1"
         )
         scene.value("UPDATE beads SET blocked = true WHERE id = 'shop-next' RETURNING 1")
         if known:
