@@ -97,11 +97,15 @@ def test_what_every_tick_asks_reads_an_index_of_what_is_open_only(scene: Any, st
     assert index in "\n".join(lines)
 
 
-def _rows_read_in_whole_tables(scene: Any, table: str) -> int:
+WHOLE, ANY_WAY = "seq_tup_read", "seq_tup_read + coalesce(idx_tup_fetch, 0)"
+"""The rows of a table that were read where it was read whole, and all that were read."""
+
+
+def _rows_read(scene: Any, table: str, how: str) -> int:
     with scene.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_stat_force_next_flush()"))
         connection.execute(text("SELECT pg_stat_clear_snapshot()"))
-        statement = text("SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = :name")
+        statement = text(f"SELECT {how} FROM pg_stat_user_tables WHERE relname = :name")
         return int(connection.execute(statement, {"name": table}).scalar_one())
 
 
@@ -119,7 +123,7 @@ def test_no_tick_reads_a_whole_table_however_often_its_statements_were_prepared(
     ours = crowded
     worker = ours.worker(agents=2)
     ours.start(ours.claimed(ours.bead("shop-none-1", role="dev")), worker)
-    before = _rows_read_in_whole_tables(ours, "beads")
+    before = _rows_read(ours, "beads", WHOLE)
     store = Store(engine, lease=timedelta(seconds=45), clock=ours.clock)
     try:
         system = wire(ours.settings, store, bus)
@@ -130,15 +134,7 @@ def test_no_tick_reads_a_whole_table_however_often_its_statements_were_prepared(
             store.swarm.heartbeat(worker)
     finally:
         store.close()
-    assert _rows_read_in_whole_tables(ours, "beads") == before
-
-
-def _rows_fetched(scene: Any, table: str) -> int:
-    with scene.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT pg_stat_force_next_flush()"))
-        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
-        statement = text("SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE relname = :n")
-        return int(connection.execute(statement, {"n": table}).scalar_one())
+    assert _rows_read(ours, "beads", WHOLE) == before
 
 
 def _make_many(scene: Any) -> None:
@@ -188,9 +184,9 @@ def test_a_walk_reads_its_own_rows_though_its_plans_were_made_when_there_were_no
         if known:
             with ours.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(text(f"ANALYZE {', '.join(tables)}"))
-        before = [_rows_fetched(scene, table) for table in tables]
+        before = [_rows_read(scene, table, ANY_WAY) for table in tables]
         assert scene.work(key, worker, Completed()).released == (follower.bead_id,)
-        read = {table: _rows_fetched(scene, table) - was for table, was in zip(tables, before, strict=True)}
+        read = {table: _rows_read(scene, table, ANY_WAY) - was for table, was in zip(tables, before, strict=True)}
     finally:
         scene.store = ours
         store.close()
