@@ -5,9 +5,7 @@ nothing. No other host needs it, and after a boot it holds nothing that is to be
 """
 
 import json
-import os
 from dataclasses import asdict, replace
-from io import FileIO
 from pathlib import Path
 
 import structlog
@@ -23,9 +21,7 @@ log = structlog.get_logger(__name__)
 def write_process(run_directory: Path, process: ProcessIdentity, base_sha: str | None) -> None:
     """Keep where the agent runs and the commit it began at, all of it or nothing. Raises OSError."""
     part = run_directory / f"{PROCESS_FILE}.part"
-    text = json.dumps(asdict(process) | {"base_sha": base_sha})
-    with FileIO(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text.encode())
+    part.write_text(json.dumps(asdict(process) | {"base_sha": base_sha}), encoding="utf-8")
     part.replace(run_directory / PROCESS_FILE)
 
 
