@@ -35,6 +35,8 @@ _RESULT_PATIENCE: Final = 5.0
 """Seconds after which a result backend that is away is given up: Celery's own 20 would be the whole time of a tick."""
 _CONFIRM: Final = 3.0
 """Seconds that a publisher waits for RabbitMQ to say that it has a message: one with a full disk says nothing."""
+_DELIVERY: Final[dict[str, Any]] = {"retry": True, "retry_policy": _RETRY, "confirm_timeout": _CONFIRM}
+"""How long any publisher tries."""
 _DAY: Final = 86_400
 
 
@@ -134,9 +136,8 @@ def _post(
     cut where it is long, each time: two fifths of what sending costs. Only RabbitMQ has to be told of a queue.
     """
     amqp = app.amqp
-    text = repr(args)
     message = amqp.create_task_message(
-        task_id, task, args, argsrepr=text, kwargsrepr="{}", create_sent_event=told, ignore_result=True, **fields
+        task_id, task, args, argsrepr=repr(args), kwargsrepr="{}", create_sent_event=told, ignore_result=True, **fields
     )
     with app.producer_or_acquire() as producer:
         amqp.send_task_message(
@@ -145,9 +146,7 @@ def _post(
             message,
             queue=queue,
             declare=None if is_amqp(app.conf.broker_url) else (),
-            retry=True,
-            retry_policy=_RETRY,
-            confirm_timeout=_CONFIRM,
+            **_DELIVERY,
         )
 
 
@@ -273,8 +272,6 @@ class CeleryBus:
             queue=queue,
             event_dispatcher=_UNTOLD,
             ignore_result=True,
-            retry=True,
-            retry_policy=_RETRY,
-            confirm_timeout=_CONFIRM,
+            **_DELIVERY,
             **options,
         )
